@@ -1,0 +1,4 @@
+"""What must not leave: checks on single files, pure.
+
+``fields``  the closed list of sidecar keys and table columns that count as deidentified
+"""

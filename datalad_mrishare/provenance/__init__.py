@@ -1,0 +1,4 @@
+"""Whose data a content is.
+
+``participants``  the participants that a path names
+"""

@@ -1,0 +1,89 @@
+"""Names, sizes and places of annex keys.
+
+The layout is the one documented on git-annex's internals pages (``internals``,
+``internals/hashing``, ``internals/key_format``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import PurePosixPath
+
+# BACKEND[-sSIZE][-mMTIME][-SCHUNKSIZE-CCHUNK]--NAME
+_KEY = re.compile(
+    r"(?P<backend>[A-Z0-9_]+)"
+    r"(?:-s(?P<size>\d+))?(?:-m\d+)?(?:-S\d+-C\d+)?"
+    r"--(?P<name>.+)",
+    re.DOTALL,
+)
+_MIXED = "0123456789zqjxkmvwgpfZQJXKMVWGPF"
+
+
+def is_key(text: str) -> bool:
+    """Whether ``text`` has the form of an annex key.
+
+    >>> is_key("SHA256E-s5--ab.nii.gz"), is_key("../../etc/passwd"), is_key("A-s1--a/b")
+    (True, False, False)
+    """
+    return "/" not in text and "\n" not in text and _KEY.fullmatch(text) is not None
+
+
+def key_size(key: str) -> int | None:
+    """Size in bytes as the key tells it, or None when it does not.
+
+    >>> key_size("SHA256E-s1024--ab.nii.gz"), key_size("URL--http&c%%host")
+    (1024, None)
+    """
+    match = _KEY.fullmatch(key)
+    return int(match["size"]) if match and match["size"] is not None else None
+
+
+def key_of_pointer(content: bytes) -> str | None:
+    """The key in the target of a symlink or in a pointer file, or None.
+
+    ``content`` is what git holds for the file: a link target that ends in
+    ``.../annex/objects/xx/yy/KEY/KEY``, or a pointer ``/annex/objects/KEY``.
+
+    >>> key_of_pointer(b"../.git/annex/objects/Xq/2p/SHA256E-s1--a/SHA256E-s1--a")
+    'SHA256E-s1--a'
+    >>> key_of_pointer(b"/annex/objects/SHA256E-s1--a\\n")
+    'SHA256E-s1--a'
+    >>> key_of_pointer(b"../../etc/passwd") is None
+    True
+    """
+    first = content.split(b"\n", 1)[0].replace(b"\\", b"/")
+    before, found, rest = first.rpartition(b"annex/objects/")
+    if not found or (before and not before.endswith(b"/")):
+        return None
+    name = rest.rsplit(b"/", 1)[-1].decode("utf-8", "surrogateescape")
+    return name if is_key(name) else None
+
+
+def _md5(key: str) -> bytes:
+    return hashlib.md5(key.encode("utf-8", "surrogateescape"), usedforsecurity=False).digest()
+
+
+def hash_lower(key: str) -> str:
+    """``xxx/yyy``: the directories of a bare repository and of the git-annex branch.
+
+    >>> hash_lower("SHA256E-s5--a")
+    '599/59c'
+    """
+    digest = _md5(key).hex()
+    return f"{digest[:3]}/{digest[3:6]}"
+
+
+def hash_mixed(key: str) -> str:
+    """``Xx/Yy``: the directories of a repository with a working tree."""
+    word = int.from_bytes(_md5(key)[:4], "little")
+    chars = [_MIXED[(word >> (6 * i)) & 31] for i in range(4)]
+    return f"{chars[1]}{chars[0]}/{chars[3]}{chars[2]}"
+
+
+def object_paths(key: str) -> tuple[PurePosixPath, PurePosixPath]:
+    """Where below ``annex/objects`` a key may lie: mixed hashes first, then lower case."""
+    return (
+        PurePosixPath(hash_mixed(key), key, key),
+        PurePosixPath(hash_lower(key), key, key),
+    )

@@ -1,0 +1,285 @@
+"""Start git and git-annex, feed them and read them.
+
+Every process of the package is started here: no shell, no prompt, no pager, no
+replace refs, no inherited stdin, and a cleaned environment, so that what the
+user exported for another repository (``GIT_DIR``, ``GIT_INDEX_FILE``) cannot
+redirect us. git-annex hangs when its output is closed early, so :func:`stream`
+kills what it abandons.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from ..errors import RepoError
+
+#: git variables that would point a command at another repository
+_REDIRECTING = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+)
+
+#: the identity of everything that leaves: it names the tool, never a person
+NEUTRAL = {
+    "GIT_AUTHOR_NAME": "datalad-mrishare",
+    "GIT_AUTHOR_EMAIL": "datalad-mrishare@invalid",
+    "GIT_COMMITTER_NAME": "datalad-mrishare",
+    "GIT_COMMITTER_EMAIL": "datalad-mrishare@invalid",
+    "TZ": "UTC",
+}
+
+
+@lru_cache(maxsize=1)
+def _path_with_annex() -> str:
+    """PATH for child processes; git-annex of our own virtual environment counts."""
+    path = os.environ.get("PATH", os.defpath)
+    if shutil.which("git-annex", path=path):
+        return path
+    beside = str(Path(sys.executable).parent)
+    if shutil.which("git-annex", path=beside):
+        return os.pathsep.join((beside, path))
+    raise RepoError(
+        "git-annex was not found",
+        remedy="Install it: pip install 'datalad-mrishare[annex]' (or apt-get install git-annex)",
+    )
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Environment for a child process: cleaned, non-interactive, with ``extra`` on top."""
+    env = {k: v for k, v in os.environ.items() if k not in _REDIRECTING}
+    env.update(
+        PATH=_path_with_annex(),
+        GIT_TERMINAL_PROMPT="0",
+        GIT_NO_REPLACE_OBJECTS="1",
+        GIT_OPTIONAL_LOCKS="0",
+        GIT_PAGER="cat",
+        LC_ALL="C.UTF-8",
+    )
+    if extra:
+        env.update(extra)
+    return env
+
+
+def _command(argv: Sequence[str]) -> str:
+    """The first words of a command, for messages: never its data."""
+    return " ".join(a for a in argv[:4] if "\n" not in a)
+
+
+def failure(argv: Sequence[str], cwd: Path | str, code: int, stderr: bytes) -> RepoError:
+    """The error for a command that ended with ``code``."""
+    lines = stderr.decode("utf-8", "replace").strip().splitlines()
+    reason = "; ".join(line.strip() for line in lines[-3:]) or f"exit code {code}"
+    return RepoError(f"`{_command(argv)}` failed: {reason}", where=os.fspath(cwd))
+
+
+def run(
+    argv: Sequence[str],
+    cwd: Path | str,
+    *,
+    stdin: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+    ok: Sequence[int] = (0,),
+    timeout: float | None = 600,
+    pass_fds: Sequence[int] = (),
+) -> bytes:
+    """Run a command to its end and return its output.
+
+    Raises
+    ------
+    RepoError
+        When it cannot be started, ends with a code not in ``ok``, or takes longer
+        than ``timeout`` seconds.
+    """
+    try:
+        done = subprocess.run(
+            list(argv),
+            cwd=cwd,
+            input=stdin if stdin is not None else b"",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(env),
+            timeout=timeout,
+            pass_fds=tuple(pass_fds),
+            check=False,
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise RepoError(
+            f"`{_command(argv)}` gave no answer within {timeout:.0f} seconds", where=os.fspath(cwd)
+        ) from exc
+    except OSError as exc:
+        raise RepoError(f"`{_command(argv)}`: {exc.strerror}", where=os.fspath(cwd)) from exc
+    if done.returncode not in ok:
+        raise failure(argv, cwd, done.returncode, done.stderr)
+    return done.stdout
+
+
+def git(cwd: Path | str, *args: str, **kwargs: Any) -> bytes:
+    """``git ARGS`` in ``cwd``; see :func:`run`."""
+    return run(("git", "-c", "core.fsmonitor=false", *args), cwd, **kwargs)
+
+
+def git_text(cwd: Path | str, *args: str, **kwargs: Any) -> str:
+    """Like :func:`git`, decoded (file names survive) and without the last newline."""
+    return git(cwd, *args, **kwargs).decode("utf-8", "surrogateescape").rstrip("\n")
+
+
+def git_succeeds(cwd: Path | str, *args: str, **kwargs: Any) -> bool:
+    """Whether ``git ARGS`` ends with 0."""
+    try:
+        git(cwd, *args, **kwargs)
+    except RepoError:
+        return False
+    return True
+
+
+def annex(cwd: Path | str, *args: str, **kwargs: Any) -> bytes:
+    """``git annex ARGS`` in ``cwd``; see :func:`run`."""
+    return run(("git", "-c", "core.fsmonitor=false", "annex", *args), cwd, **kwargs)
+
+
+def _feed(pipe: IO[bytes], chunks: Iterable[bytes]) -> None:
+    try:
+        for chunk in chunks:
+            pipe.write(chunk)
+        pipe.close()
+    except (BrokenPipeError, ValueError):
+        pass  # the process ended early; its exit code tells
+
+
+def stream(
+    argv: Sequence[str],
+    cwd: Path | str,
+    *,
+    feed: Iterable[bytes] | None = None,
+    sep: bytes = b"\n",
+    env: Mapping[str, str] | None = None,
+    ok: Sequence[int] = (0,),
+    pass_fds: Sequence[int] = (),
+) -> Iterator[bytes]:
+    """Run a command and yield its output piece by piece, without the separators.
+
+    ``feed`` is written to its stdin from a thread. When the caller stops early the
+    process is killed; when it fails, the pieces come first, then :class:`RepoError`.
+    """
+    process = subprocess.Popen(
+        list(argv),
+        cwd=cwd,
+        stdin=subprocess.PIPE if feed is not None else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(env),
+        pass_fds=tuple(pass_fds),
+    )
+    errors: list[bytes] = []
+    assert process.stdout is not None and process.stderr is not None
+    threads = [threading.Thread(target=lambda: errors.append(process.stderr.read()), daemon=True)]  # type: ignore[union-attr]
+    if feed is not None:
+        assert process.stdin is not None
+        threads.append(threading.Thread(target=_feed, args=(process.stdin, feed), daemon=True))
+    for thread in threads:
+        thread.start()
+    finished = False
+    try:
+        yield from _split(process.stdout, sep)
+        process.wait()
+        finished = True
+    finally:
+        if not finished:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+        threads[0].join(timeout=10)
+        process.stderr.close()
+    if process.returncode not in ok:
+        raise failure(argv, cwd, process.returncode, b"".join(errors))
+
+
+def _split(source: IO[bytes], sep: bytes) -> Iterator[bytes]:
+    rest = b""
+    while chunk := source.read1(1 << 16):  # type: ignore[attr-defined]
+        pieces = (rest + chunk).split(sep)
+        rest = pieces.pop()
+        yield from pieces
+    if rest:
+        yield rest
+
+
+def json_stream(
+    argv: Sequence[str], cwd: Path | str, **kwargs: Any
+) -> Iterator[dict[str, Any]]:
+    """Like :func:`stream` for commands that print one JSON object a line."""
+    for line in stream(argv, cwd, **kwargs):
+        if line.strip():
+            yield json.loads(line)
+
+
+class Conversation:
+    """A batch process that answers one line to each line.
+
+    >>> with Conversation(("cat",), "/") as cat:
+    ...     cat.ask(b"hello")
+    b'hello'
+    """
+
+    def __init__(self, argv: Sequence[str], cwd: Path | str, env: Mapping[str, str] | None = None):
+        self._argv, self._cwd = list(argv), cwd
+        self._process = subprocess.Popen(
+            self._argv,
+            cwd=cwd,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment(env),
+        )
+
+    def ask(self, line: bytes) -> bytes:
+        """Write ``line`` and return the answer, both without the newline."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        if b"\n" in line:
+            raise RepoError("a name with a newline cannot be asked for in batch mode")
+        try:
+            self._process.stdin.write(line + b"\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+        except BrokenPipeError:
+            answer = b""
+        if not answer:
+            raise failure(self._argv, self._cwd, self._process.wait(), b"it ended early")
+        return answer.rstrip(b"\n")
+
+    def __enter__(self) -> Conversation:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        try:
+            self._process.stdin.close()
+        except BrokenPipeError:
+            pass
+        try:
+            self._process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
