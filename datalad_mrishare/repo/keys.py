@@ -21,7 +21,7 @@ _MIXED = "0123456789zqjxkmvwgpfZQJXKMVWGPF"
 
 
 def is_key(text: str) -> bool:
-    """Whether ``text`` has the form of an annex key.
+    """Whether ``text`` has the form of a file name for an annex key.
 
     >>> is_key("SHA256E-s5--ab.nii.gz"), is_key("../../etc/passwd"), is_key("A-s1--a/b")
     (True, False, False)
@@ -57,7 +57,31 @@ def key_of_pointer(content: bytes) -> str | None:
     if not found or (before and not before.endswith(b"/")):
         return None
     name = rest.rsplit(b"/", 1)[-1].decode("utf-8", "surrogateescape")
-    return name if is_key(name) else None
+    return from_file_name(name) if is_key(name) else None
+
+
+def from_file_name(name: str) -> str:
+    """The key that a file of the annex or of its branch is named after.
+
+    >>> from_file_name("URL--http&c%%host%a&sb")
+    'URL--http://host/a%b'
+    """
+    if "&" not in name and "%" not in name:
+        return name
+    name = name.replace("%", "/").replace("&c", ":").replace("&s", "%")
+    return name.replace("&a", "&")
+
+
+def to_file_name(key: str) -> str:
+    """The name of the file for a key: no slash, percent sign or colon in it.
+
+    >>> to_file_name("URL--http://host/a%b")
+    'URL--http&c%%host%a&sb'
+    """
+    if not any(c in key for c in "&%:/"):
+        return key
+    key = key.replace("&", "&a").replace("%", "&s")
+    return key.replace(":", "&c").replace("/", "%")
 
 
 def _md5(key: str) -> bytes:
@@ -83,7 +107,8 @@ def hash_mixed(key: str) -> str:
 
 def object_paths(key: str) -> tuple[PurePosixPath, PurePosixPath]:
     """Where below ``annex/objects`` a key may lie: mixed hashes first, then lower case."""
+    name = to_file_name(key)
     return (
-        PurePosixPath(hash_mixed(key), key, key),
-        PurePosixPath(hash_lower(key), key, key),
+        PurePosixPath(hash_mixed(key), name, name),
+        PurePosixPath(hash_lower(key), name, name),
     )

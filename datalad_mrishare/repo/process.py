@@ -9,6 +9,7 @@ kills what it abandons.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -111,8 +112,7 @@ def run(
             list(argv),
             cwd=cwd,
             input=stdin if stdin is not None else b"",
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             env=environment(env),
             timeout=timeout,
             pass_fds=tuple(pass_fds),
@@ -220,9 +220,7 @@ def _split(source: IO[bytes], sep: bytes) -> Iterator[bytes]:
         yield rest
 
 
-def json_stream(
-    argv: Sequence[str], cwd: Path | str, **kwargs: Any
-) -> Iterator[dict[str, Any]]:
+def json_stream(argv: Sequence[str], cwd: Path | str, **kwargs: Any) -> Iterator[dict[str, Any]]:
     """Like :func:`stream` for commands that print one JSON object a line."""
     for line in stream(argv, cwd, **kwargs):
         if line.strip():
@@ -273,10 +271,8 @@ class Conversation:
         trace: TracebackType | None,
     ) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
-        except BrokenPipeError:
-            pass
         try:
             self._process.wait(timeout=30)
         except subprocess.TimeoutExpired:

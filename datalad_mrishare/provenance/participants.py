@@ -1,0 +1,26 @@
+"""The participants that a path names.
+
+BIDS puts the participant into every path as ``sub-<label>``, labels being
+alphanumeric (BIDS 1.11, "Common principles", entities). A path can name several:
+all of them count. A path alone never opens anything, it only adds people.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+# also group_sub-01_sub-02_map, sub-01.html, "old sub-01 copy": too many is safe, too few is not
+_LABEL = re.compile(r"(?<![A-Za-z0-9])sub-([A-Za-z0-9]+)")
+
+
+@lru_cache(maxsize=1 << 16)
+def participants_in_path(path: str) -> frozenset[str]:
+    """Every ``sub-XX`` that occurs in ``path``.
+
+    >>> sorted(participants_in_path("derivatives/x/sub-01/sub-01_from-sub-02_map.nii.gz"))
+    ['sub-01', 'sub-02']
+    >>> participants_in_path("code/subject-01.py")
+    frozenset()
+    """
+    return frozenset("sub-" + label for label in _LABEL.findall(path))

@@ -1,0 +1,247 @@
+"""Locations and metadata in the git-annex branch, read and written in bulk.
+
+Reading 50,000 keys takes a fraction of a second with ``ls-tree`` and ``cat-file``
+against 42 s with ``git annex metadata --all``; writing goes through ``git
+fast-import`` of a commit without parent into a ref that ends in ``/git-annex``,
+which git-annex then merges line by line as it merges any other repository's
+branch. We never write ``refs/heads/git-annex`` ourselves.
+
+Formats: git-annex's ``internals`` page (location log, metadata log, uuid.log,
+remote.log).
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .keys import from_file_name, hash_lower, to_file_name
+from .process import annex, git, git_succeeds
+from .trees import decode, encode, read_blobs
+
+BRANCH = "refs/heads/git-annex"
+#: git-annex merges every ref of this ending and then leaves it alone
+_IMPORT_REF = "refs/mrishare/import/git-annex"
+_NO_KEY = "SHA256E-s0--datalad-mrishare-no-such-key"
+
+Values = frozenset[str]
+
+
+@dataclass
+class KeyLogs:
+    """What the branch knows about keys.
+
+    ``locations``: key -> uuids of the repositories that have it. ``metadata``: key ->
+    field -> values. ``stamps``: key -> the newest whole second in its metadata log.
+    """
+
+    locations: dict[str, frozenset[str]] = field(default_factory=dict)
+    metadata: dict[str, dict[str, Values]] = field(default_factory=dict)
+    stamps: dict[str, int] = field(default_factory=dict)
+
+
+def refresh(repo: Path) -> None:
+    """Let git-annex write its journal and merge what other branches know.
+
+    ``git annex merge`` would also merge ``synced/*`` into the checked-out branch; asking
+    for a key that does not exist does the one without the other.
+    """
+    annex(repo, "whereis", f"--key={_NO_KEY}", ok=(0, 1))
+
+
+def read_logs(
+    repo: Path,
+    keys: Collection[str] | None = None,
+    *,
+    locations: bool = True,
+    metadata: bool = True,
+    ref: str = BRANCH,
+) -> KeyLogs:
+    """Logs of ``keys`` (default: of all) from ``ref``; call :func:`refresh` first."""
+    logs = KeyLogs()
+    if not git_succeeds(repo, "rev-parse", "-q", "--verify", ref):
+        return logs
+    places: dict[str, list[tuple[str, bool]]] = {}
+    for name, oid in _log_names(repo, ref):
+        is_metadata = name.endswith(".log.met")
+        if not (metadata if is_metadata else locations):
+            continue
+        key = from_file_name(name[: -8 if is_metadata else -4])
+        if keys is None or key in keys:
+            places.setdefault(oid, []).append((key, is_metadata))
+    for oid, content in read_blobs(repo, places):
+        for key, is_metadata in places[oid]:
+            if is_metadata:
+                logs.metadata[key], logs.stamps[key] = parse_metadata(content)
+            else:
+                logs.locations[key] = parse_locations(content)
+    return logs
+
+
+def _log_names(repo: Path, ref: str) -> Iterator[tuple[str, str]]:
+    for line in git(repo, "ls-tree", "-r", "-z", "--full-tree", ref).split(b"\0"):
+        if not line.endswith((b".log", b".log.met")):
+            continue
+        head, _, path = line.partition(b"\t")
+        if path.count(b"/") == 2:
+            yield decode(path.rsplit(b"/", 1)[-1]), head[-40:].decode("ascii").split(" ")[-1]
+
+
+def parse_locations(content: bytes) -> frozenset[str]:
+    """The uuids that a location log says have the key: per uuid its newest line counts.
+
+    >>> sorted(parse_locations(b"1s 1 aa\\n2s 1 bb\\n3.5s 0 aa\\n"))
+    ['bb']
+    """
+    newest: dict[str, tuple[float, bool]] = {}
+    for line in content.decode("utf-8", "surrogateescape").splitlines():
+        stamp, _, rest = line.partition("s ")
+        status, _, uuid = rest.partition(" ")
+        try:
+            when = float(stamp)
+        except ValueError:
+            continue
+        if uuid and when >= newest.get(uuid, (float("-inf"), False))[0]:
+            newest[uuid] = (when, status == "1")
+    return frozenset(uuid for uuid, (_, here) in newest.items() if here)
+
+
+def parse_metadata(content: bytes) -> tuple[dict[str, Values], int]:
+    """Current values of each field in a metadata log, and its newest whole second.
+
+    >>> parse_metadata(b"1s a +x +y\\n2s a -x b +!aGkgdGhlcmU=\\n")
+    ({'a': frozenset({'y'}), 'b': frozenset({'hi there'})}, 2)
+    """
+    lines = []
+    for line in content.decode("utf-8", "surrogateescape").splitlines():
+        stamp, _, rest = line.partition("s ")
+        try:
+            lines.append((float(stamp), rest))
+        except ValueError:
+            continue
+    lines.sort()
+    fields: dict[str, set[str]] = {}
+    for _, rest in lines:
+        current: set[str] = set()
+        for word in rest.split(" "):
+            if word[:1] == "+":
+                current.add(_decode_value(word[1:]))
+            elif word[:1] == "-":
+                current.discard(_decode_value(word[1:]))
+            elif word:
+                current = fields.setdefault(word, set())
+    newest = int(lines[-1][0]) if lines else 0
+    return {name: frozenset(values) for name, values in fields.items() if values}, newest
+
+
+_PLAIN = re.compile(r"[!-~]+")
+
+
+def _encode_value(value: str) -> str:
+    if _PLAIN.fullmatch(value) and not value.startswith("!"):
+        return value
+    return "!" + base64.b64encode(encode(value)).decode("ascii")
+
+
+def _decode_value(word: str) -> str:
+    if not word.startswith("!"):
+        return word
+    try:
+        return decode(base64.b64decode(word[1:], validate=True))
+    except ValueError:
+        return word
+
+
+def metadata_changes(
+    logs: KeyLogs, wanted: Mapping[str, Mapping[str, Values]], owned: Collection[str]
+) -> dict[str, str]:
+    """Log lines that turn the current values of the ``owned`` fields into the wanted ones.
+
+    Fields that are not owned are left as they are; an owned field that is not wanted is
+    emptied. Keys that need nothing are absent from the result.
+    """
+    now = int(time.time())
+    changes = {}
+    for key, fields in wanted.items():
+        current = logs.metadata.get(key, {})
+        words = []
+        for name in owned:
+            before, after = current.get(name, frozenset()), fields.get(name, frozenset())
+            if before == after:
+                continue
+            words.append(name)
+            words += [f"+{_encode_value(v)}" for v in sorted(after - before)]
+            words += [f"-{_encode_value(v)}" for v in sorted(before - after)]
+        if words:
+            stamp = max(now, logs.stamps.get(key, 0) + 1)
+            changes[key] = f"{stamp}s {' '.join(words)}\n"
+    return changes
+
+
+def write_metadata(repo: Path, changes: Mapping[str, str], env: Mapping[str, str]) -> int:
+    """Add one line to the metadata log of each key, in one commit that git-annex merges.
+
+    Returns the number of keys written.
+    """
+    if not changes:
+        return 0
+    name = env.get("GIT_COMMITTER_NAME", "datalad-mrishare")
+    mail = env.get("GIT_COMMITTER_EMAIL", "datalad-mrishare@invalid")
+    git(
+        repo, "fast-import", "--quiet", "--force", stdin=b"".join(_fast_import(changes, name, mail))
+    )
+    refresh(repo)
+    git(repo, "update-ref", "-d", _IMPORT_REF)
+    return len(changes)
+
+
+def _fast_import(changes: Mapping[str, str], name: str, mail: str) -> Iterable[bytes]:
+    yield f"commit {_IMPORT_REF}\n".encode()
+    yield f"committer {name} <{mail}> {int(time.time())} +0000\n".encode()
+    yield b"data 8\nmetadata\n"
+    for key, line in changes.items():
+        path = f"{hash_lower(key)}/{to_file_name(key)}.log.met"
+        data = line.encode("ascii")
+        yield b"M 100644 inline " + _quote(path) + b"\n"
+        yield f"data {len(data)}\n".encode() + data + b"\n"
+    yield b"\n"
+
+
+def _quote(path: str) -> bytes:
+    """A path for fast-import: quoted when it starts with a quote or has odd characters."""
+    raw = encode(path)
+    if raw.startswith(b'"') or b"\n" in raw:
+        raw = raw.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n")
+        return b'"' + raw + b'"'
+    return raw
+
+
+def descriptions(repo: Path, ref: str = BRANCH) -> dict[str, str]:
+    """uuid -> description of every repository that the branch knows (``uuid.log``)."""
+    found = {}
+    for line in _lines(repo, ref, "uuid.log"):
+        uuid, _, rest = line.partition(" ")
+        found[uuid] = rest.rpartition(" timestamp=")[0] or rest
+    return found
+
+
+def remote_configs(repo: Path, ref: str = BRANCH) -> dict[str, dict[str, str]]:
+    """uuid -> settings of every special remote that the branch knows (``remote.log``)."""
+    found: dict[str, tuple[float, dict[str, str]]] = {}
+    for line in _lines(repo, ref, "remote.log"):
+        uuid, _, rest = line.partition(" ")
+        settings = dict(word.partition("=")[::2] for word in rest.split(" ") if "=" in word)
+        when = float(settings.pop("timestamp", "0s").rstrip("s") or 0)
+        if uuid not in found or when >= found[uuid][0]:
+            found[uuid] = (when, settings)
+    return {uuid: settings for uuid, (_, settings) in found.items()}
+
+
+def _lines(repo: Path, ref: str, name: str) -> list[str]:
+    if not git_succeeds(repo, "cat-file", "-e", f"{ref}:{name}"):
+        return []
+    return decode(git(repo, "cat-file", "blob", f"{ref}:{name}")).splitlines()

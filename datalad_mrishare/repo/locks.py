@@ -1,0 +1,87 @@
+"""One command at a time, and nothing left behind by a killed one.
+
+A lock is an ``flock`` on a file below ``.git/mrishare/``: the kernel releases it
+when the last process that holds it is gone, child processes included, so that a
+killed command's git-annex is waited for and never worked against.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import Busy
+
+
+@contextmanager
+def lock(path: Path, what: str, *, wait: float = 3600.0) -> Iterator[int]:
+    """Hold ``path`` exclusively; queue behind others for at most ``wait`` seconds.
+
+    Yields the file descriptor: pass it to long-running children.
+
+    Raises
+    ------
+    Busy
+        When another process still holds it after ``wait`` seconds.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _acquire(fd, what, wait)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _acquire(fd: int, what: str, wait: float) -> None:
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError as exc:
+            if exc.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+        if time.monotonic() >= deadline:
+            raise Busy(
+                f"another command still works on {what} after {wait:.0f} seconds",
+                remedy="Wait for it to end, then run this again",
+            )
+        time.sleep(0.2)
+
+
+def sweep_stale_locks(gitdir: Path) -> list[Path]:
+    """Remove git's ``*.lock`` files below ``gitdir`` that no living process holds open.
+
+    git keeps a lock file open while it writes it; after a kill it stays behind and blocks
+    every later command. Call this only while holding our own lock on the repository.
+    """
+    places = [gitdir.glob("*.lock"), gitdir.glob("refs/**/*.lock"), gitdir.glob("annex/*.lck.lock")]
+    left = [p for place in places for p in place if p.is_file()]
+    if not left:
+        return []
+    if not Path("/proc/self/fd").exists():  # we cannot tell whose they are
+        return []
+    time.sleep(0.5)  # a lock about to be renamed by its living owner is closed already
+    held = _open_files()
+    swept = [p for p in left if p.exists() and os.path.realpath(p) not in held]
+    for path in swept:
+        path.unlink(missing_ok=True)
+    return swept
+
+
+def _open_files() -> set[str]:
+    """Paths that processes of this machine hold open."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            for fd in (process / "fd").iterdir():
+                found.add(os.path.realpath(fd))
+        except OSError:
+            continue
+    return found

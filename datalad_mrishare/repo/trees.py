@@ -1,0 +1,147 @@
+"""What a commit holds, read in bulk, and another tree made from it.
+
+Paths are text with undecodable bytes kept as surrogates, as Python's own file
+functions do; git is spoken to in NUL-terminated form throughout, so no name can
+be mistaken for two.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .keys import key_of_pointer
+from .process import git, git_text, stream
+
+#: pointer files and link targets are shorter; anything longer is content in git
+POINTER_LIMIT = 32768
+
+LINK, FILE, EXECUTABLE, GITLINK = "120000", "100644", "100755", "160000"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One path of a tree.
+
+    ``oid`` is the blob (or, for a gitlink, the commit); ``key`` the annex key when the
+    blob is a pointer or an annex symlink; ``size`` the blob's bytes (0 for a gitlink).
+    """
+
+    path: str
+    mode: str
+    oid: str
+    size: int
+    key: str | None = None
+
+
+def encode(path: str) -> bytes:
+    """A path as git wants it."""
+    return path.encode("utf-8", "surrogateescape")
+
+
+def decode(raw: bytes) -> str:
+    """A path as git gives it."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def read_tree(repo: Path, commit: str) -> list[Entry]:
+    """Every path of ``commit`` with its annex key, in two processes.
+
+    Returns
+    -------
+    list of Entry
+        In git's order (bytewise by path). Content of files is not read, except of
+        links and of files small enough to be pointers.
+    """
+    listed: list[Entry] = []
+    candidates: list[str] = []
+    lines = stream(("git", "ls-tree", "-r", "-z", "-l", "--full-tree", commit), repo, sep=b"\0")
+    for line in lines:
+        if not line:
+            continue
+        head, _, path = line.partition(b"\t")
+        mode, kind, oid, size = head.decode("ascii").split()
+        count = 0 if kind == "commit" else int(size)
+        listed.append(Entry(decode(path), mode, oid, count))
+        # a pointer starts with /annex/objects/ and names a key: 20 bytes at the least
+        if mode == LINK or (mode in (FILE, EXECUTABLE) and 20 <= count <= POINTER_LIMIT):
+            candidates.append(oid)
+    keys: dict[str, str] = {}
+    for oid, content in read_blobs(repo, dict.fromkeys(candidates)):
+        key = key_of_pointer(content)
+        if key is not None:
+            keys[oid] = key
+    return [
+        Entry(e.path, e.mode, e.oid, e.size, keys.get(e.oid)) if _may_point(e, keys) else e
+        for e in listed
+    ]
+
+
+def _may_point(entry: Entry, keys: Mapping[str, str]) -> bool:
+    return entry.mode != GITLINK and entry.oid in keys
+
+
+def read_blobs(repo: Path, oids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """``(oid, content)`` of each object, in the order asked for, by one process."""
+    wanted = list(oids)
+    if not wanted:
+        return
+    argv = ("git", "cat-file", "--batch", "--buffer")
+    feed = (f"{oid}\n".encode("ascii") for oid in wanted)
+    buffer = bytearray()
+    source = stream(argv, repo, feed=_grouped(feed), sep=b"\n")
+    for line in source:
+        oid, kind, *rest = line.decode("ascii").split(" ")
+        if kind == "missing":
+            continue
+        size = int(rest[0])
+        # the content follows, and a newline: put the pieces of the split together again
+        buffer.clear()
+        while True:
+            piece = next(source, None)
+            if piece is None:
+                break
+            buffer += piece
+            if len(buffer) >= size:
+                break
+            buffer += b"\n"
+        yield oid, bytes(buffer)
+
+
+def _grouped(lines: Iterable[bytes], count: int = 2000) -> Iterator[bytes]:
+    group: list[bytes] = []
+    for line in lines:
+        group.append(line)
+        if len(group) >= count:
+            yield b"".join(group)
+            group.clear()
+    yield b"".join(group)
+
+
+def write_blobs(repo: Path, contents: Iterable[bytes]) -> list[str]:
+    """Store each content as a blob and return the ids in order, by one process."""
+    with tempfile.TemporaryDirectory(prefix="mrishare-") as scratch:
+        paths = []
+        for number, content in enumerate(contents):
+            path = Path(scratch, str(number))
+            path.write_bytes(content)
+            paths.append(os.fspath(path))
+        if not paths:
+            return []
+        fed = "\n".join(paths).encode() + b"\n"
+        out = git_text(repo, "hash-object", "-w", "--no-filters", "--stdin-paths", stdin=fed)
+    return out.split("\n")
+
+
+def write_tree(repo: Path, entries: Iterable[tuple[str, str, str]]) -> str:
+    """The id of a tree made of ``(mode, oid, path)``, through a temporary index."""
+    with tempfile.TemporaryDirectory(prefix="mrishare-") as scratch:
+        env = {"GIT_INDEX_FILE": os.path.join(scratch, "index")}
+        lines = b"".join(
+            f"{mode} {oid}\t".encode("ascii") + encode(path) + b"\0" for mode, oid, path in entries
+        )
+        git(repo, "update-index", "-z", "--index-info", stdin=lines, env=env)
+        return git_text(repo, "write-tree", env=env)

@@ -1,0 +1,163 @@
+"""The steward's own checkout: where it is, who commits, and committing a few files.
+
+Our own files are committed without touching what the user has staged: the commit
+is built on a temporary index from HEAD, and only our paths are brought up to date
+in the real one.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ..errors import RepoError
+from .process import annex, git, git_succeeds, git_text
+from .trees import FILE, encode
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A git-annex repository with a working tree at ``path``."""
+
+    path: Path
+
+    @cached_property
+    def gitdir(self) -> Path:
+        """The repository proper (``.git``, or where a gitfile points)."""
+        return Path(git_text(self.path, "rev-parse", "--absolute-git-dir"))
+
+    @cached_property
+    def ours(self) -> Path:
+        """``.git/mrishare``: release repositories, locks, caches. Private to this clone."""
+        return self.gitdir / "mrishare"
+
+    @cached_property
+    def uuid(self) -> str:
+        """annex.uuid of this clone."""
+        return git_text(self.path, "config", "annex.uuid")
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """Environment for commits: empty when git knows the user, else a stand-in."""
+        if git_succeeds(self.path, "var", "GIT_COMMITTER_IDENT", env={"GIT_EDITOR": ":"}) and (
+            git_succeeds(self.path, "config", "user.email") or "GIT_COMMITTER_EMAIL" in os.environ
+        ):
+            return {}
+        return {
+            "GIT_AUTHOR_NAME": "data steward",
+            "GIT_AUTHOR_EMAIL": "steward@localhost",
+            "GIT_COMMITTER_NAME": "data steward",
+            "GIT_COMMITTER_EMAIL": "steward@localhost",
+        }
+
+    def head(self) -> str | None:
+        """The checked-out commit, or None before the first one."""
+        if not git_succeeds(self.path, "rev-parse", "-q", "--verify", "HEAD^{commit}"):
+            return None
+        return git_text(self.path, "rev-parse", "HEAD")
+
+    def branch(self) -> str:
+        """The branch that HEAD names, as ``main`` or ``adjusted/main(unlocked)``."""
+        return git_text(self.path, "symbolic-ref", "--short", "HEAD")
+
+    def plain_branch(self) -> str:
+        """The branch behind an adjusted one, or the branch itself.
+
+        >>> Checkout(Path("/"))._behind("adjusted/main(unlocked)")
+        'main'
+        """
+        return self._behind(self.branch())
+
+    @staticmethod
+    def _behind(branch: str) -> str:
+        if branch.startswith("adjusted/"):
+            return branch[len("adjusted/") :].rpartition("(")[0]
+        return branch
+
+    def settle(self) -> None:
+        """In an adjusted branch, carry its commits over to the branch behind it."""
+        if self.branch() != self.plain_branch():
+            quiet = ("--no-pull", "--no-push", "--no-commit", "--no-resolvemerge", "--no-content")
+            annex(self.path, "sync", *quiet, env=self.identity)
+
+    def commit_files(self, files: Mapping[str, bytes], message: str) -> str | None:
+        """Write ``files`` (path -> content) and commit exactly them.
+
+        Returns
+        -------
+        str or None
+            The new commit, or None when HEAD has this content already.
+
+        Raises
+        ------
+        RepoError
+            When the branch moved meanwhile or a path cannot be written.
+        """
+        head = self.head()
+        oids = [
+            git_text(self.path, "hash-object", "-w", "--stdin", "--no-filters", stdin=data)
+            for data in files.values()
+        ]
+        lines = b"".join(
+            f"{FILE} {oid}\t".encode("ascii") + encode(path) + b"\0"
+            for path, oid in zip(files, oids, strict=True)
+        )
+        with tempfile.TemporaryDirectory(prefix="mrishare-") as scratch:
+            env = {"GIT_INDEX_FILE": os.path.join(scratch, "index"), **self.identity}
+            if head:
+                git(self.path, "read-tree", head, env=env)
+            git(self.path, "update-index", "-z", "--index-info", stdin=lines, env=env)
+            tree = git_text(self.path, "write-tree", env=env)
+            if head and tree == git_text(self.path, "rev-parse", f"{head}^{{tree}}"):
+                self._bring_up(files, lines)
+                return None
+            parent = ("-p", head) if head else ()
+            commit = git_text(
+                self.path, "commit-tree", tree, *parent, "-F", "-", stdin=message.encode(), env=env
+            )
+        self._bring_up(files, lines)
+        moved = (head,) if head else ("0" * 40,)
+        reason = message.partition("\n")[0]
+        git(self.path, "update-ref", "-m", reason, "HEAD", commit, *moved, env=self.identity)
+        return commit
+
+    def _bring_up(self, files: Mapping[str, bytes], lines: bytes) -> None:
+        """Make working tree and index agree with what is committed for ``files``."""
+        for path, data in files.items():
+            write_file(self.path / path, data)
+        git(self.path, "update-index", "-z", "--index-info", stdin=lines)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Replace a file at once: after a kill there is the old content or the new one.
+
+    Raises
+    ------
+    RepoError
+        When the directory cannot be written or the path leaves through a symlink.
+    """
+    if path.is_symlink():
+        raise RepoError("is a symbolic link, not a file of ours", where=str(path))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_file() and path.read_bytes() == data:
+            return
+        handle, temporary = tempfile.mkstemp(prefix=".mrishare-", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as out:
+                out.write(data)
+                out.flush()
+                os.fsync(out.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(temporary, 0o666 & ~umask)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as exc:
+        raise RepoError(f"cannot be written: {exc.strerror}", where=str(path)) from exc
