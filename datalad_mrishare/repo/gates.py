@@ -1,0 +1,141 @@
+"""Locking remotes, so that no plain command puts anything there by accident.
+
+Three bolts, because no single one stops everything (``docs/gates.md``):
+``annex-readonly`` stops every git-annex transfer, an invalid ``pushurl`` stops
+``git push`` in all its forms, and a pre-push hook says what to do. None of them
+stops a person who means to: they stop accidents.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Collection
+from pathlib import Path
+
+from ..errors import RepoError
+from .process import git, git_text
+from .remotes import Remote, remotes
+from .worktree import Checkout, write_file
+
+_MARK = "mrishare-locked"
+_CLOSED = "mrishare.closedurl"
+_BEFORE = "pre-push.before-mrishare"
+
+_HOOK = f"""#!/bin/sh
+# datalad-mrishare: a remote without a policy, or one that is served from a release
+# repository, receives nothing from here. An earlier hook follows below.
+if [ "$(git config --bool "remote.$1.{_MARK}")" = true ]; then
+    echo "mrishare: remote '$1' is locked, it has no sharing policy." >&2
+    echo "mrishare: declare one: datalad mrishare-sibling '$1' --policy PRESET" >&2
+    exit 1
+fi
+if git config --get-all {_CLOSED} | grep -qxF -- "$2"; then
+    echo "mrishare: this sibling is served by 'datalad mrishare-publish' only." >&2
+    exit 1
+fi
+earlier="$(dirname "$0")/{_BEFORE}"
+if [ -x "$earlier" ]; then exec "$earlier" "$@"; fi
+exit 0
+"""
+
+
+def lock_undeclared(checkout: Checkout, declared: Collection[str]) -> list[str]:
+    """Lock every remote whose name is not in ``declared``; return those newly locked.
+
+    The content half of a declared sibling counts as declared.
+    """
+    known = remotes(checkout.path)
+    fine = set(declared) | {known[n].depends for n in declared if n in known}
+    newly = []
+    for name, remote in known.items():
+        if name not in fine and not is_locked(remote):
+            lock_remote(checkout, remote)
+            newly.append(name)
+    return newly
+
+
+def is_locked(remote: Remote) -> bool:
+    """Whether all of our bolts are on ``remote``."""
+    bolts = remote.settings.get("annex-readonly") == "true"
+    return bolts and (remote.special or is_bolt(remote.settings.get("pushurl", "")))
+
+
+def is_bolt(pushurl: str) -> bool:
+    """Whether this push URL is the invalid one that we set."""
+    return pushurl.startswith("/dev/null/locked")
+
+
+def lock_remote(checkout: Checkout, remote: Remote) -> None:
+    """Put all bolts on ``remote``."""
+    section = f"remote.{remote.name}"
+    git(checkout.path, "config", "--local", f"{section}.annex-readonly", "true")
+    git(checkout.path, "config", "--local", f"{section}.{_MARK}", "true")
+    if not remote.special:
+        before = remote.settings.get("pushurl")
+        if before and not is_bolt(before):
+            git(checkout.path, "config", "--local", f"{section}.mrishare-pushurl", before)
+        # git prints a push URL it cannot use, so the URL itself carries the remedy
+        remedy = f"datalad mrishare-sibling {shlex.quote(remote.name)} --policy PRESET"
+        bolt = f"/dev/null/locked, declare a policy first: {remedy}"
+        git(checkout.path, "config", "--local", "--replace-all", f"{section}.pushurl", bolt)
+    install_hook(checkout)
+
+
+def unlock_remote(checkout: Checkout, name: str) -> bool:
+    """Take our bolts off the remote; return whether there were any."""
+    remote = remotes(checkout.path).get(name)
+    if remote is None or _MARK not in remote.settings:
+        return False
+    section = f"remote.{name}"
+    for variable in ("annex-readonly", "pushurl", "mrishare-pushurl", _MARK):
+        if variable in remote.settings:
+            git(checkout.path, "config", "--local", "--unset-all", f"{section}.{variable}")
+    before = remote.settings.get("mrishare-pushurl")
+    if before:
+        git(checkout.path, "config", "--local", f"{section}.pushurl", before)
+    return True
+
+
+def close_url(checkout: Checkout, url: str) -> None:
+    """Let the hook refuse a push to ``url`` under any name."""
+    if url not in closed_urls(checkout):
+        git(checkout.path, "config", "--local", "--add", _CLOSED, url)
+    install_hook(checkout)
+
+
+def reopen_url(checkout: Checkout, url: str) -> None:
+    """Undo :func:`close_url`."""
+    if url in closed_urls(checkout):
+        git(checkout.path, "config", "--local", "--fixed-value", "--unset-all", _CLOSED, url)
+
+
+def closed_urls(checkout: Checkout) -> list[str]:
+    """URLs that only ``mrishare-publish`` may fill."""
+    raw = git(checkout.path, "config", "--local", "-z", "--get-all", _CLOSED, ok=(0, 1))
+    return [u for u in raw.decode("utf-8", "surrogateescape").split("\0") if u]
+
+
+def install_hook(checkout: Checkout) -> None:
+    """Put our pre-push hook in front of an existing one, once.
+
+    Raises
+    ------
+    RepoError
+        When the hooks directory cannot be written.
+    """
+    hooks = Path(git_text(checkout.path, "rev-parse", "--git-common-dir"))
+    hooks = (checkout.path / hooks).resolve() / "hooks"
+    hook, earlier = hooks / "pre-push", hooks / _BEFORE
+    if hook.is_file() and hook.read_text(errors="replace") == _HOOK:
+        return
+    try:
+        hooks.mkdir(exist_ok=True)
+        if hook.exists() and not earlier.exists() and _MARK not in hook.read_text(errors="replace"):
+            os.rename(hook, earlier)
+        write_file(hook, _HOOK.encode())
+        hook.chmod(0o755)
+    except OSError as exc:
+        raise RepoError(
+            f"the pre-push hook cannot be written: {exc.strerror}", where=str(hook)
+        ) from exc

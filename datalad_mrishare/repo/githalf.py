@@ -1,0 +1,121 @@
+"""The git half of a sibling on a path: is it empty, and making it neutral.
+
+A repository made with ``datalad create-sibling`` or ``git annex init`` tells its
+maker's name, mail, host and path in its git-annex branch. As long as it holds nothing
+else, that branch is unmade and made again under a neutral identity, before anything
+is published there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import SiblingError
+from .annexbranch import _log_names
+from .process import NEUTRAL, annex, git, git_succeeds, git_text
+
+
+@dataclass(frozen=True)
+class GitHalf:
+    """A git repository of a sibling on a local path."""
+
+    path: Path
+    gitdir: Path
+    bare: bool
+
+    def refs(self) -> dict[str, str]:
+        """Every ref and the object it names."""
+        raw = git_text(self.path, "for-each-ref", "--format=%(refname) %(objectname)")
+        return dict(line.split(" ", 1) for line in raw.splitlines())
+
+    def annexed(self) -> bool:
+        """Whether git-annex has been initialised there."""
+        return git_succeeds(self.path, "config", "--local", "annex.uuid")
+
+    def contents(self) -> list[str]:
+        """What makes it not empty, in words; an empty list when it is."""
+        found = [
+            f"ref {name}"
+            for name in self.refs()
+            if not name.endswith("/git-annex") and not name.startswith("refs/annex/")
+        ]
+        branch = "refs/heads/git-annex"
+        if branch in self.refs() and any(True for _ in _log_names(self.path, branch)):
+            found.append("a git-annex branch that knows keys")
+        objects = self.gitdir / "annex" / "objects"
+        if objects.is_dir() and any(files for _, _, files in os.walk(objects)):
+            found.append("annexed content")
+        return found
+
+
+def open_git_half(path: Path, name: str) -> GitHalf:
+    """The repository at ``path``.
+
+    Raises
+    ------
+    SiblingError
+        When there is none, or it cannot be written.
+    """
+    if not path.is_dir():
+        raise SiblingError(
+            "cannot be reached: there is no such directory",
+            where=f"sibling '{name}' at {path}",
+            remedy="Mount or restore it and run this again; nothing was changed",
+        )
+    if not git_succeeds(path, "rev-parse", "--git-dir"):
+        raise SiblingError(
+            "is not a git repository",
+            where=f"sibling '{name}' at {path}",
+            remedy=f"Create it with: git init --bare {path}",
+        )
+    gitdir = Path(git_text(path, "rev-parse", "--absolute-git-dir"))
+    if path.resolve() not in (gitdir.resolve(), gitdir.resolve().parent):
+        raise SiblingError(
+            f"is not a git repository (the one around it is {gitdir})",
+            where=f"sibling '{name}' at {path}",
+            remedy=f"Create it with: git init --bare {path}",
+        )
+    if not os.access(gitdir, os.W_OK):
+        raise SiblingError(
+            "cannot be written",
+            where=f"sibling '{name}' at {path}",
+            remedy="Ask its owner for write permission; nothing was changed",
+        )
+    bare = git_text(path, "rev-parse", "--is-bare-repository") == "true"
+    return GitHalf(path, gitdir, bare)
+
+
+def make_neutral(half: GitHalf, name: str, branch: str, *, with_annex: bool) -> None:
+    """Prepare an empty git half for releases: neutral identity, ``branch`` as default.
+
+    Safe to repeat. ``with_annex``: whether it holds the content, too (not so for a RIA
+    store, whose storage is a special remote).
+    """
+    path = half.path
+    if not half.contents() and any(r.endswith("/git-annex") for r in half.refs()):
+        _unmake_annex(half)
+    git(path, "config", "--local", "user.name", NEUTRAL["GIT_COMMITTER_NAME"])
+    git(path, "config", "--local", "user.email", NEUTRAL["GIT_COMMITTER_EMAIL"])
+    if not half.refs().get(f"refs/heads/{branch}"):
+        git(path, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
+    if not half.bare:
+        git(path, "config", "--local", "receive.denyCurrentBranch", "updateInstead")
+    if with_annex and not half.annexed():
+        annex(path, "init", name, env=NEUTRAL)
+
+
+def _unmake_annex(half: GitHalf) -> None:
+    """Remove every trace of an ``init`` in a repository that holds nothing else."""
+    for ref in half.refs():
+        git(half.path, "update-ref", "-d", ref)
+    for left in ("annex", "logs", "gc.log"):
+        place = half.gitdir / left
+        if place.is_dir():
+            shutil.rmtree(place)
+    for variable in ("annex.uuid", "annex.version"):
+        git(half.path, "config", "--local", "--unset-all", variable, ok=(0, 5))
+    git(half.path, "reflog", "expire", "--expire=now", "--all")
+    git(half.path, "gc", "--quiet", "--prune=now")

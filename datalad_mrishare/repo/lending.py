@@ -1,0 +1,77 @@
+"""Lending annexed objects to the release repository, and taking them back.
+
+An object is lent as a hard link where it is write-protected, so that nothing can be
+changed through it; else as a copy (a reflink where the file system can). Mode, inode
+and times of the steward's object stay as they are: only directories of the borrower
+are ever changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+from ..errors import RepoError
+
+_WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+
+
+def lend(source: Path, borrowed: Path) -> None:
+    """Make the content of ``source`` available at ``borrowed``.
+
+    Raises
+    ------
+    RepoError
+        When there is no room for a copy.
+    """
+    if borrowed.exists():
+        return
+    borrowed.parent.mkdir(parents=True, exist_ok=True)
+    # annex.thin and unlocked files: the object can be written to, a link would be, too
+    if not source.stat().st_mode & _WRITABLE:
+        with contextlib.suppress(OSError):
+            os.link(source, borrowed)
+            return
+    temporary = borrowed.with_name(".lending")
+    try:
+        _copy(source, temporary)
+        os.rename(temporary, borrowed)
+    except OSError as exc:
+        temporary.unlink(missing_ok=True)
+        raise RepoError(
+            f"content cannot be lent to the release repository: {exc.strerror}",
+            where=str(source),
+            remedy="Make room on this file system and run this again",
+        ) from exc
+
+
+def _copy(source: Path, target: Path) -> None:
+    argv = ["cp", "--reflink=auto", "--preserve=timestamps", os.fspath(source), os.fspath(target)]
+    if (
+        shutil.which("cp")
+        and subprocess.run(argv, capture_output=True, check=False).returncode == 0
+    ):
+        return
+    shutil.copyfile(source, target)
+
+
+def take_back(objects: Path) -> None:
+    """Remove everything lent below ``objects``.
+
+    A hard link shares its mode with the steward's object, so only directories are made
+    writable, never files.
+    """
+    if not objects.is_dir():
+        return
+    for directory, _, files in os.walk(objects):
+        if files:
+            os.chmod(directory, 0o700)
+            for name in files:
+                Path(directory, name).unlink(missing_ok=True)
+    for directory, _, _ in os.walk(objects, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)

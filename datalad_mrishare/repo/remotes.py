@@ -1,0 +1,104 @@
+"""The remotes of a repository, as its configuration tells them.
+
+A sibling has a git half (a git remote) and may have a content half (a special
+remote) that DataLad ties to it with ``remote.NAME.datalad-publish-depends``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .annexbranch import remote_configs
+from .process import git, git_text
+
+
+@dataclass(frozen=True)
+class Remote:
+    """One remote: ``settings`` are its configuration keys in lower case, last value each."""
+
+    name: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str | None:
+        """Where git fetches from; None for a special remote."""
+        return self.settings.get("url")
+
+    @property
+    def uuid(self) -> str | None:
+        """annex uuid, once git-annex has seen the remote."""
+        return self.settings.get("annex-uuid")
+
+    @property
+    def special(self) -> bool:
+        """Whether it is a special remote: content only, no git."""
+        return self.url is None
+
+    @property
+    def depends(self) -> str | None:
+        """The remote that holds the content of this git half."""
+        return self.settings.get("datalad-publish-depends")
+
+
+def remotes(repo: Path) -> dict[str, Remote]:
+    """All remotes of ``repo`` by name."""
+    raw = git(repo, "config", "--local", "-z", "--get-regexp", r"^remote\.", ok=(0, 1))
+    found: dict[str, dict[str, str]] = {}
+    for item in raw.decode("utf-8", "surrogateescape").split("\0"):
+        key, _, value = item.partition("\n")
+        if key.count(".") < 2:
+            continue
+        name, _, variable = key[len("remote.") :].rpartition(".")
+        found.setdefault(name, {})[variable.lower()] = value
+    return {name: Remote(name, settings) for name, settings in found.items()}
+
+
+def local_path(url: str, base: Path) -> Path | None:
+    """The directory a remote's URL means on this machine, or None when it is elsewhere.
+
+    >>> local_path("/srv/mir.git", Path("/")), local_path("ssh://host/srv", Path("/"))
+    (PosixPath('/srv/mir.git'), None)
+    >>> local_path("../mir", Path("/data/ds")), local_path("host:mir", Path("/"))
+    (PosixPath('/data/mir'), None)
+    """
+    if url.startswith("file://"):
+        url = re.sub(r"^file://(localhost)?", "", url)
+    elif "://" in url or re.match(r"[^/]+:", url):
+        return None
+    return Path(os.path.normpath(base / os.path.expanduser(url)))
+
+
+def store_path(url: str) -> Path | None:
+    """The directory of a RIA store with a ``ria+file://`` URL."""
+    match = re.fullmatch(r"ria\+file://(/[^#]*)(#.*)?", url)
+    return Path(match[1]) if match else None
+
+
+def storage_settings(repo: Path, remote: Remote) -> dict[str, str]:
+    """What ``initremote`` needs to make the special remote ``remote`` again.
+
+    Taken from ``remote.log`` of the git-annex branch; credentials are not in it.
+    """
+    settings = dict(remote_configs(repo).get(remote.uuid or "", {}))
+    settings.pop("autoenable", None)
+    settings.update(name=remote.name, uuid=remote.uuid or "")
+    return settings
+
+
+def remove_remote(repo: Path, name: str) -> None:
+    """Forget a remote and its tracking branches; nothing at the far end changes."""
+    known = remotes(repo).get(name)
+    if known is None:
+        return
+    if known.special:
+        git(repo, "config", "--local", "--remove-section", f"remote.{name}")
+    else:
+        git(repo, "remote", "remove", name)
+    for ref in git_text(
+        repo, "for-each-ref", "--format=%(refname)", f"refs/remotes/{name}/"
+    ).split():
+        git(repo, "update-ref", "-d", ref)

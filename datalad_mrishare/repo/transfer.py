@@ -1,0 +1,131 @@
+"""Moving an explicit list of keys through git-annex's own batch mode.
+
+The list decides, nothing else: preferred content and numcopies widen ``copy --auto``
+and ``datalad push``, but not this. git-annex goes on with every other key after a
+failure; each result is yielded as it comes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .process import json_stream, stream
+
+Progress = Callable[[str, int], None]
+"""Called with a key and the bytes of it that have arrived so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What became of one key; ``note`` is git-annex's reason when ``ok`` is false."""
+
+    key: str
+    ok: bool
+    note: str = ""
+
+
+def copy_keys(
+    repo: Path,
+    remote: str,
+    keys: Sequence[str],
+    *,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    env: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
+) -> Iterator[Moved]:
+    """Copy ``keys`` from ``repo`` to ``remote``."""
+    options = ["--json-progress"] if progress else []
+    argv = _batch("copy", "--to", remote, *options, f"-J{jobs}")
+    yield from _move(argv, repo, keys, progress, env, pass_fds)
+
+
+def drop_keys(
+    repo: Path,
+    remote: str,
+    keys: Sequence[str],
+    *,
+    force: bool = False,
+    env: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
+) -> Iterator[Moved]:
+    """Drop ``keys`` from ``remote``; ``force`` when the caller knows of another copy."""
+    argv = _batch("drop", "--from", remote, *(["--force"] if force else []))
+    yield from _move(argv, repo, keys, None, env, pass_fds)
+
+
+def _batch(*words: str) -> tuple[str, ...]:
+    return ("git", "annex", *words, "--batch-keys", "--json", "--json-error-messages")
+
+
+def _move(
+    argv: Sequence[str],
+    repo: Path,
+    keys: Sequence[str],
+    progress: Progress | None,
+    env: Mapping[str, str] | None,
+    pass_fds: Sequence[int],
+) -> Iterator[Moved]:
+    if not keys:
+        return
+    left = set(keys)
+    feed = (key.encode("utf-8", "surrogateescape") + b"\n" for key in keys)
+    # exit code 1: some keys failed, and each says so itself
+    records = json_stream(argv, repo, feed=feed, env=env, ok=(0, 1), pass_fds=pass_fds)
+    for record in records:
+        if "byte-progress" in record:
+            key = (record.get("action") or {}).get("key")
+            if progress and key:
+                progress(key, int(record["byte-progress"]))
+            continue
+        key = record.get("key")
+        if key in left:
+            left.discard(key)
+            yield Moved(key, bool(record.get("success")), _reason(record))
+    for key in keys:
+        if key in left:
+            yield Moved(key, False, "git-annex did not report on it")
+
+
+def _reason(record: Mapping[str, Any]) -> str:
+    if record.get("success"):
+        return ""
+    words = [str(m).strip() for m in record.get("error-messages") or ()]
+    words.append(str(record.get("note") or "").strip())
+    return "; ".join(w for w in words if w) or "no reason given"
+
+
+def keys_present(
+    repo: Path, remote: str, keys: Iterable[str], env: Mapping[str, str] | None = None
+) -> dict[str, bool]:
+    """Ask ``remote`` itself which of ``keys`` it has, whatever the location log says."""
+    asked = list(keys)
+    if not asked:
+        return {}
+    feed = (key.encode("utf-8", "surrogateescape") + b"\n" for key in asked)
+    argv = ("git", "annex", "checkpresentkey", "--batch", remote)
+    answers = [line.strip() == b"1" for line in stream(argv, repo, feed=feed, env=env, ok=(0, 1))]
+    answers += [False] * (len(asked) - len(answers))
+    return dict(zip(asked, answers, strict=False))
+
+
+class ByteCount:
+    """Bytes done over a whole plan, from the progress of several keys at once."""
+
+    def __init__(self, report: Callable[[int], None] | None):
+        self._report = report
+        self._done: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, key: str, count: int) -> None:
+        with self._lock:
+            before = self._done.get(key, 0)
+            if count <= before:
+                return
+            self._done[key] = count
+        if self._report:
+            self._report(count - before)
