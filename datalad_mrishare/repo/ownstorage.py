@@ -152,3 +152,12 @@ class OwnStorage:
             timeout=None,
             pass_fds=pass_fds,
         )
+
+    def behind(self) -> bool:
+        """Whether the sibling lacks something that our git-annex branch knows."""
+        target = "git-annex" if self.remote.depends else "synced/git-annex"
+        there = f"refs/remotes/{self.name}/{target}"
+        if not git_succeeds(self.checkout.path, "rev-parse", "-q", "--verify", there):
+            return True
+        ours = git_text(self.checkout.path, "rev-parse", "refs/heads/git-annex")
+        return ours != git_text(self.checkout.path, "rev-parse", there)

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +45,36 @@ NEUTRAL = {
     "GIT_COMMITTER_EMAIL": "datalad-mrishare@invalid",
     "TZ": "UTC",
 }
+
+
+#: git settings for every process started now; see configured()
+_SETTINGS: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("settings", default=())
+
+
+@contextlib.contextmanager
+def configured(settings: Mapping[str, str]) -> Iterator[None]:
+    """Let every git and git-annex started inside see ``settings`` above all its own.
+
+    They travel in the environment (git-config(1), ``GIT_CONFIG_COUNT``), so that the git
+    processes which git-annex starts see them too. Do not yield from inside.
+    """
+    token = _SETTINGS.set((*_SETTINGS.get(), *settings.items()))
+    try:
+        yield
+    finally:
+        _SETTINGS.reset(token)
+
+
+def _add_settings(env: dict[str, str]) -> None:
+    settings = _SETTINGS.get()
+    if not settings:
+        return
+    # datalad passes its own `-c` on in the same way: ours come behind, the last one counts
+    count = int(env.get("GIT_CONFIG_COUNT") or 0)
+    for number, (name, value) in enumerate(settings, start=count):
+        env[f"GIT_CONFIG_KEY_{number}"] = name
+        env[f"GIT_CONFIG_VALUE_{number}"] = value
+    env["GIT_CONFIG_COUNT"] = str(count + len(settings))
 
 
 @lru_cache(maxsize=1)
@@ -74,6 +105,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     )
     if extra:
         env.update(extra)
+    _add_settings(env)
     return env
 
 

@@ -27,6 +27,7 @@ from .transfer import Moved, Progress, copy_keys, drop_keys, keys_present
 from .trees import write_tree
 
 BRANCH = "main"
+REVOKED_FILE = ".datalad/mrishare/revoked.tsv"
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,13 @@ class ReleaseRepository:
         if not git_succeeds(self.path, "rev-parse", "-q", "--verify", ref):
             return None
         return git_text(self.path, "rev-parse", ref)
+
+    def revoked(self, commit: str) -> set[str]:
+        """Keys that an earlier release held and ``commit`` says are no longer shared."""
+        path = f"{commit}:{REVOKED_FILE}"
+        if not git_succeeds(self.path, "cat-file", "-e", path):
+            return set()
+        return set(git_text(self.path, "cat-file", "blob", path).splitlines()[1:])
 
     # -- content
 

@@ -1,0 +1,173 @@
+"""``datalad mrishare-consent``: records in, grants onto keys; or the state of both."""
+
+from __future__ import annotations
+
+from datalad.distribution.dataset import datasetmethod
+from datalad.interface.base import Interface, build_doc, eval_results
+from datalad.support.param import Parameter
+
+from .shared import (
+    at_param,
+    count,
+    dataset_param,
+    dry_run_param,
+    error_record,
+    open_checkout,
+    parse_day,
+    record,
+    say,
+    say_record,
+)
+
+ACTION = "mrishare-consent"
+
+
+@build_doc
+class Consent(Interface):
+    """Import consent records and compile them onto annex keys; or show the state.
+
+    With FILE (TSV, CSV or YAML) its records are added to the registry of the dataset,
+    all or none, and what everyone permits is written as git-annex metadata
+    (mrishare-participant, mrishare-reach, ...) onto the keys. Importing a file again
+    changes nothing. Without FILE: what is on record for each participant, what it permits,
+    and how much of the dataset may go to each declared sibling.
+
+    Columns: participant_id, state (given, refused, withdrawn, opted-out, invalid), form,
+    from, and as needed until, by, basis, scope, then, lifts, evidence, record, recorded.
+    """
+
+    result_renderer = "tailored"
+
+    _examples_ = [
+        {
+            "text": "Add the records of a table",
+            "code_cmd": "datalad mrishare-consent consent.tsv",
+            "code_py": "mrishare_consent('consent.tsv')",
+        },
+        {
+            "text": "Check a table without changing anything",
+            "code_cmd": "datalad mrishare-consent consent.tsv --dry-run",
+            "code_py": "mrishare_consent('consent.tsv', dry_run=True)",
+        },
+        {
+            "text": "Show the state, for programs",
+            "code_cmd": "datalad -f json mrishare-consent",
+            "code_py": "mrishare_consent()",
+        },
+    ]
+
+    _params_ = {
+        "file": Parameter(
+            args=("file",),
+            metavar="FILE",
+            nargs="?",
+            doc="""records to import: TSV, CSV, or a YAML list.""",
+        ),
+        "dataset": dataset_param,
+        "at": at_param,
+        "dry_run": dry_run_param,
+    }
+
+    @staticmethod
+    @datasetmethod(name="mrishare_consent")
+    @eval_results
+    def __call__(file=None, *, dataset=None, at=None, dry_run=False):
+        from datalad.support.exceptions import InsufficientArgumentsError
+
+        from ..errors import MriShareError
+
+        if file and at:
+            raise InsufficientArgumentsError("--at goes with the state, not with an import")
+        ds, checkout = open_checkout(dataset, "consent")
+        try:
+            if file:
+                yield _imported(ds, checkout, file, dry_run)
+            else:
+                yield from _state(ds, checkout, parse_day(at))
+        except MriShareError as exc:
+            yield error_record(ds, ACTION, exc)
+
+    @staticmethod
+    def custom_result_renderer(res, **_kwargs):
+        render(res)
+
+
+def _imported(ds, checkout, file, dry_run):
+    from datetime import date
+    from pathlib import Path
+
+    from ..errors import InputError
+    from ..sharing.consents import import_consent
+
+    try:
+        data = Path(file).read_bytes()
+    except OSError as exc:
+        raise InputError(f"cannot be read: {exc.strerror}", where=str(file)) from exc
+    done = import_consent(checkout, data, str(file), today=date.today(), dry_run=dry_run)
+    changed = bool(done.new or done.keys)
+    would = "would be " if dry_run else ""
+    message = (
+        f"{count(done.new, 'record')} of {count(done.participants, 'participant')} {would}added,"
+        f" {done.known} known before; {count(done.keys, 'key')} {would}brought up to date"
+    )
+    fields = {"new": done.new, "known": done.known, "keys": done.keys, "dry_run": dry_run}
+    return record(ds, ACTION, "ok" if changed else "notneeded", message, **fields)
+
+
+def _state(ds, checkout, at):
+    from ..consent.grants import COMPONENTS
+    from ..sharing.consents import consent_state
+    from ..sharing.policies import format_size
+
+    state = consent_state(checkout, at)
+    for person in state.participants:
+        found = person.resolution
+        permits = {c: " ".join(found.grant.words(c)) for c in COMPONENTS if found.grant.words(c)}
+        if found.grant.is_bottom:
+            permits = {}
+        said = ", ".join(f"{k} {v}" for k, v in permits.items()) or "nothing"
+        data = f"{count(person.files, 'file')}, {format_size(person.size)}"
+        if not person.files:
+            data = "no data"
+        form = found.record.form if found.record else None
+        what = f"{found.state}{f' ({form})' if form else ''}"
+        yield record(
+            ds,
+            ACTION,
+            "ok",
+            f"{person.participant}: {what}; permits {said}; {data}",
+            type="participant",
+            participant=person.participant,
+            state=found.state,
+            form=form,
+            permits=permits,
+            reason=found.reason,
+            records=person.records,
+            files=person.files,
+            bytes=person.size,
+            at=state.at.isoformat(),
+        )
+    for share in state.siblings:
+        part = f"{100 * share.size / share.of_size:.0f} %" if share.of_size else "0 %"
+        yield record(
+            ds,
+            ACTION,
+            "ok",
+            f"{share.name}: may have {share.files} of {count(share.of_files, 'file')},"
+            f" {format_size(share.size)} of {format_size(share.of_size)} ({part})",
+            type="sibling",
+            sibling=share.name,
+            files=share.files,
+            bytes=share.size,
+            of_files=share.of_files,
+            of_bytes=share.of_size,
+            at=state.at.isoformat(),
+        )
+
+
+def render(res):
+    """State lines without a status word, everything else with it."""
+    if res.get("type") in ("participant", "sibling") and res["status"] == "ok":
+        say(f"  {res['message']}")
+    else:
+        say_record(res)

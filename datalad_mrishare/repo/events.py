@@ -1,0 +1,77 @@
+"""The record of what was done: one small JSON file an event, in git.
+
+Files lie in ``.datalad/mrishare/events/`` and are never changed once committed.
+Nobody is named in them: the commit says who.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .process import git
+from .trees import decode, read_blobs
+
+DIRECTORY = ".datalad/mrishare/events"
+SCHEMA = 1
+
+
+def event_file(kind: str, details: Mapping[str, Any], *, suffix: str = "") -> tuple[str, bytes]:
+    """Path and content of a new event.
+
+    Parameters
+    ----------
+    kind : str
+        What was done, in the past: ``registered``, ``published``.
+    details : mapping
+        What JSON can hold; must not have the keys ``event``, ``schema``, ``when``.
+    suffix : str, optional
+        Put behind the kind in the file name, as the name of a sibling.
+    """
+    now = datetime.datetime.now(datetime.timezone.utc)
+    # names sort by time; two at once, in two clones that are merged later, stay two files
+    stamp = f"{now:%Y%m%dT%H%M%S.%f}Z-{secrets.token_hex(2)}"
+    name = "-".join(part for part in (stamp, kind, suffix) if part)
+    content = {
+        **details,
+        "event": kind,
+        "schema": SCHEMA,
+        "when": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+    }
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=True)
+    return f"{DIRECTORY}/{name}.json", text.encode("ascii") + b"\n"
+
+
+def read_events(repo: Path, commit: str = "HEAD") -> list[dict[str, Any]]:
+    """The events in ``commit``, oldest first, in two processes.
+
+    Each has its ``path`` added. A file that is not a JSON object is left out: events
+    report what happened, nothing is decided by them.
+    """
+    listed = git(repo, "ls-tree", "-z", "--full-tree", commit, f"{DIRECTORY}/")
+    paths: dict[str, list[str]] = {}
+    for line in listed.split(b"\0"):
+        head, _, path = line.partition(b"\t")
+        words = head.split()
+        if len(words) == 3 and words[1] == b"blob" and path.endswith(b".json"):
+            paths.setdefault(words[2].decode("ascii"), []).append(decode(path))
+    found = []
+    for oid, content in read_blobs(repo, paths):
+        try:
+            event = json.loads(content)
+        except ValueError:
+            continue
+        if isinstance(event, dict):
+            found += [{**event, "path": path} for path in paths[oid]]
+    return sorted(found, key=lambda event: str(event["path"]))
+
+
+def is_registered(path: Path) -> bool:
+    """Whether the checkout at ``path`` holds the event of a registration."""
+    if not (path / ".git").exists():
+        return False
+    return any((path / DIRECTORY).glob("*-registered.json"))

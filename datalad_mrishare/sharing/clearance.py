@@ -1,0 +1,42 @@
+"""How clean a file is, from its name and the keys it holds. It fails closed.
+
+Everything of a participant is identifiable until there is evidence, except a closed
+list: functional and diffusion images, which show no face, and text whose every field is
+on the shipped list of :mod:`datalad_mrishare.privacy.fields`.
+"""
+
+from __future__ import annotations
+
+from ..consent.grants import Deid
+from ..privacy.fields import columns_listed, sidecar_listed
+from ..provenance.bids import BidsName
+
+_IMAGES = frozenset("bold sbref dwi asl m0scan epi".split())
+_IMAGE_EXTENSIONS = frozenset((".nii", ".nii.gz"))
+_TEXTS = frozenset((".bval", ".bvec"))
+
+
+def clearance_by_name(name: BidsName) -> Deid:
+    """What the name alone clears a file of a participant to."""
+    if name.suffix in _IMAGES and name.extension in _IMAGE_EXTENSIONS:
+        return Deid.DEIDENTIFIED
+    if name.extension in _TEXTS and name.suffix in _IMAGES:
+        return Deid.DEIDENTIFIED
+    if name.suffix == "events" and name.extension in (".tsv", ".json"):
+        return Deid.DEIDENTIFIED
+    return Deid.IDENTIFIABLE
+
+
+def needs_content(name: BidsName) -> bool:
+    """Whether the fields inside could clear the file further than its name does."""
+    return clearance_by_name(name) < Deid.DEIDENTIFIED and name.extension in (".json", ".tsv")
+
+
+def clearance_by_content(name: BidsName, content: bytes) -> Deid:
+    """What the fields of a JSON or TSV file clear it to."""
+    if name.extension == ".json":
+        listed = sidecar_listed(content)
+    else:
+        header = content.partition(b"\n")[0].decode("utf-8-sig", "replace").rstrip("\r")
+        listed = columns_listed(header.split("\t"))
+    return Deid.DEIDENTIFIED if listed else Deid.IDENTIFIABLE

@@ -1,0 +1,175 @@
+"""Records into the registry, grants onto annex keys, and the state of both.
+
+What stands on keys is a projection for plain git-annex to see. It is never read back
+as a decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from ..consent import (
+    FIELDS,
+    Grant,
+    Registry,
+    Resolution,
+    Resolver,
+    grant_fields,
+    import_records,
+    meet,
+)
+from ..repo.annexbranch import metadata_changes, write_metadata
+from ..repo.locks import lock
+from ..repo.worktree import Checkout
+from .explaining import decide_all
+from .facts import Facts, Kind
+from .registry import outside_registry, save_records, uncommitted
+from .snapshot import Snapshot, take_snapshot
+from .verdicts import Verdict
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did: records added and known before, keys whose metadata changed."""
+
+    new: int
+    known: int
+    keys: int
+    participants: int
+
+
+def import_consent(
+    checkout: Checkout, data: bytes, where: str, *, today: date, dry_run: bool = False
+) -> Imported:
+    """Add the records in ``data`` to the registry and compile all grants onto keys.
+
+    Raises
+    ------
+    InputError
+        When anything in ``data`` is wrong: then nothing was changed.
+    """
+    with lock(checkout.ours / "dataset.lock", "this dataset"):
+        state = take_snapshot(checkout)
+        uncommitted(checkout).refuse()
+        registry = state.registry
+        found = import_records(
+            data,
+            where,
+            existing=registry.records,
+            forms=registry.forms,
+            participants=state.participants,
+            today=today,
+        )
+        people = len({r.participant_id for r in found.new})
+        together = Registry(registry.forms, (*registry.records, *found.new))
+        state = _with_registry(state, together)
+        changes = key_changes(state, today)
+        if not dry_run:
+            if found.new:
+                word = "record" if len(found.new) == 1 else "records"
+                save_records(checkout, together.records, f"Add {len(found.new)} consent {word}")
+                checkout.settle()
+            write_metadata(checkout.path, changes, checkout.identity)
+    return Imported(len(found.new), found.known, len(changes), people)
+
+
+def _with_registry(state: Snapshot, registry: Registry) -> Snapshot:
+    return Snapshot(state.checkout, state.commit, state.entries, registry, state.policies)
+
+
+def key_changes(state: Snapshot, at: date) -> dict[str, str]:
+    """Log lines that bring the metadata of every key in the tree up to date."""
+    share: dict[str, set[str]] = {}
+    for policy in state.policies.values():
+        for v in decide_all(state, policy, at):
+            if v.permit and v.facts.entry.key:
+                share.setdefault(v.facts.entry.key, set()).add(policy.name)
+    resolver = Resolver(state.registry, at)
+    grants: dict[str, Grant] = {}
+    people: dict[str, frozenset[str]] = {}
+    for facts in state.facts():
+        key = facts.entry.key
+        if key is None or not facts.participants:
+            continue
+        grant = file_grant(facts, resolver)
+        grants[key] = meet(grants[key], grant) if key in grants else grant
+        people[key] = people.get(key, frozenset()) | facts.participants
+    wanted: dict[str, Mapping[str, frozenset[str]]] = {
+        key: grant_fields(grants[key], people[key], share.get(key, ())) for key in grants
+    }
+    stale = {k for k, m in state.logs.metadata.items() if not m.keys().isdisjoint(FIELDS)}
+    wanted.update({key: {} for key in stale - grants.keys()})
+    return metadata_changes(state.logs, wanted, tuple(FIELDS))
+
+
+def file_grant(facts: Facts, resolver: Resolver) -> Grant:
+    """What everyone in a file permits together."""
+    return meet(*(resolver.resolve(p, facts.scope).grant for p in facts.participants))
+
+
+@dataclass(frozen=True)
+class ParticipantState:
+    """What is on record for a participant and how much data there is."""
+
+    participant: str
+    resolution: Resolution
+    records: int
+    files: int
+    size: int
+
+
+@dataclass(frozen=True)
+class SiblingShare:
+    """How much of the dataset may go to a declared sibling today: files and bytes."""
+
+    name: str
+    files: int
+    size: int
+    of_files: int
+    of_size: int
+
+
+@dataclass(frozen=True)
+class ConsentState:
+    """The whole state at a date."""
+
+    at: date
+    participants: tuple[ParticipantState, ...]
+    siblings: tuple[SiblingShare, ...]
+    outside: bool
+
+
+def consent_state(checkout: Checkout, at: date | None = None) -> ConsentState:
+    """Per participant and in sum; with ``at``, what was known on that day."""
+    state = take_snapshot(checkout)
+    day = at or date.today()
+    resolver = Resolver(state.registry, day, known=at)
+    facts = [f for f in state.facts() if f.participants and f.kind is not Kind.EXCLUDED]
+    counts: dict[str, list[int]] = {p: [0, 0] for p in state.participants}
+    for f in facts:
+        for p in f.participants:
+            counts[p][0] += 1
+            counts[p][1] += f.size or 0
+    records = [r.participant_id for r in state.registry.records if at is None or r.recorded <= at]
+    people = tuple(
+        ParticipantState(p, resolver.resolve(p), records.count(p), *counts[p])
+        for p in sorted(counts)
+    )
+    shares = tuple(
+        _share(name, decide_all(state, policy, at)) for name, policy in state.policies.items()
+    )
+    return ConsentState(day, people, shares, outside_registry(checkout) is not None)
+
+
+def _share(name: str, verdicts: Iterable[Verdict]) -> SiblingShare:
+    counted = [v for v in verdicts if v.facts.participants and v.facts.kind is not Kind.EXCLUDED]
+    going = [v for v in counted if v.permit]
+    return SiblingShare(
+        name,
+        len(going),
+        sum(v.facts.size or 0 for v in going),
+        len(counted),
+        sum(v.facts.size or 0 for v in counted),
+    )

@@ -1,0 +1,87 @@
+"""Why a file may or may not go to a sibling: every reason, for many paths at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from ..consent.resolution import Resolver
+from ..errors import InputError
+from ..repo.worktree import Checkout
+from .facts import Kind
+from .policies import Policy, policy_of
+from .publishing import dataset_id
+from .releases import release_tree
+from .snapshot import Snapshot, take_snapshot
+from .verdicts import Judge, Verdict, decide
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The verdict about one path and a note on how it would leave."""
+
+    path: str
+    verdict: Verdict
+    note: str = ""
+
+
+_NOTES = {
+    Kind.TABLE: "only rows and columns that may leave are in the release",
+    Kind.COMMONS: "it is about nobody and goes with every release",
+}
+
+
+def explain(
+    checkout: Checkout, paths: Sequence[str], name: str, at: date | None = None
+) -> Iterator[Explanation]:
+    """Explain files and everything below directories.
+
+    Parameters
+    ----------
+    checkout : Checkout
+        The steward's dataset.
+    paths : sequence of str
+        Relative to the dataset; an empty one is the whole dataset.
+    name : str
+        The sibling.
+    at : date, optional
+        The day asked about, with what was on record on that day; default today.
+
+    Raises
+    ------
+    InputError
+        When a path is not in the dataset.
+    SiblingError
+        When the sibling has no policy.
+    """
+    state = take_snapshot(checkout)
+    policy = policy_of(state.policies, name)
+    verdicts = decide_all(state, policy, at)
+    by_path = {v.facts.path: v for v in verdicts}
+    for asked in paths:
+        below = asked.rstrip("/") + "/" if asked else ""
+        found = [by_path[asked]] if asked in by_path else []
+        found = found or [v for v in verdicts if v.facts.path.startswith(below)]
+        if not found:
+            raise InputError(
+                "is not committed in this dataset",
+                where=asked or str(checkout.path),
+                remedy="Register it: datalad mrishare-register",
+            )
+        for verdict in found:
+            note = "" if policy.own or not verdict.permit else _NOTES.get(verdict.facts.kind, "")
+            yield Explanation(verdict.facts.path, verdict, note)
+
+
+def decide_all(state: Snapshot, policy: Policy, at: date | None) -> list[Verdict]:
+    """Verdicts about every file of a snapshot, with those that only the text can tell."""
+    day = at or date.today()
+    judge = Judge(policy, Resolver(state.registry, day, known=at), day)
+    verdicts = decide(state.facts(policy.commons), judge)
+    if policy.own:
+        return verdicts
+    identity = dataset_id(state.checkout, state.commit)
+    tree = release_tree(verdicts, judge, state.participants, state.contents, identity)
+    denied = {v.facts.path: v for v in tree.denied}
+    return [denied.get(v.facts.path, v) for v in verdicts]

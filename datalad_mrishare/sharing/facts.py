@@ -1,0 +1,147 @@
+"""What a file is, as far as deciding about it needs to know.
+
+::
+
+    data      of a participant, or of nobody known
+    commons   needed by everyone and of nobody: README, inherited sidecars
+    table     text with rows of participants, scans or sessions; filtered, not copied
+    excluded  never part of a release: our registry, sourcedata, code, logs
+    gitlink   a subdataset
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+from ..consent.grants import Deid
+from ..consent.scopes import FileScope
+from ..provenance.bids import bids_name
+from ..provenance.participants import participants_in_path
+from ..repo.keys import key_size
+from ..repo.trees import GITLINK, LINK, Entry
+from .clearance import clearance_by_content, clearance_by_name, needs_content
+from .tables import is_table, is_table_name
+
+
+class Kind(str, Enum):
+    """What becomes of a file in a release; see the module's docstring."""
+
+    DATA = "data"
+    COMMONS = "commons"
+    TABLE = "table"
+    EXCLUDED = "excluded"
+    GITLINK = "gitlink"
+
+
+_EXCLUDED_PARTS = frozenset(("sourcedata", ".heudiconv", "code", "logs"))
+_COMMON_NAMES = frozenset(
+    "CHANGES LICENSE LICENCE dataset_description.json .bidsignore .gitattributes".split()
+)
+_INHERITED = (".json", ".bval", ".bvec")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One file of the snapshot.
+
+    ``size`` in bytes is what its content takes in the annex, None when the key does not
+    tell; for a file in git it is the size of the blob.
+    """
+
+    entry: Entry
+    kind: Kind
+    participants: frozenset[str]
+    scope: FileScope
+    clearance: Deid
+    size: int | None
+    finding: str | None = None
+
+    @property
+    def path(self) -> str:
+        """Path in the dataset."""
+        return self.entry.path
+
+
+def facts_of(
+    entries: Sequence[Entry],
+    contents: Callable[[Sequence[Entry]], Mapping[str, bytes]],
+    findings: Mapping[str, str],
+    commons: Sequence[str] = (),
+) -> list[Facts]:
+    """Facts about every entry.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        The tree.
+    contents : callable
+        Entries in git -> content by blob id; asked once, for all text that matters.
+    findings : mapping
+        Annex key -> what registration found wrong with it.
+    commons : sequence of str
+        Further patterns of commons (``siblings.yaml``).
+    """
+    asked = [e for e in entries if e.key is None and _content_matters(e)]
+    texts = contents(asked)
+    return [_facts(entry, texts.get(entry.oid), findings, commons) for entry in entries]
+
+
+def _content_matters(entry: Entry) -> bool:
+    name = bids_name(entry.path)
+    return entry.mode != GITLINK and (is_table_name(entry.path) or needs_content(name))
+
+
+def _facts(
+    entry: Entry, content: bytes | None, findings: Mapping[str, str], commons: Sequence[str]
+) -> Facts:
+    name = bids_name(entry.path)
+    participants = participants_in_path(entry.path)
+    kind = _kind(entry, content, bool(participants), commons)
+    clearance = clearance_by_name(name)
+    if content is not None and kind is Kind.DATA and needs_content(name):
+        clearance = max(clearance, clearance_by_content(name, content))
+    return Facts(
+        entry=entry,
+        kind=kind,
+        participants=participants,
+        scope=FileScope(name.ses or None, name.datatype or None, name.suffix or None, entry.path),
+        clearance=clearance,
+        size=key_size(entry.key) if entry.key else entry.size,
+        finding=findings.get(entry.key) if entry.key else None,
+    )
+
+
+def _kind(entry: Entry, content: bytes | None, named: bool, commons: Sequence[str]) -> Kind:
+    if entry.mode == GITLINK:
+        return Kind.GITLINK
+    if entry.mode == LINK and entry.key is None:
+        return Kind.EXCLUDED  # where it points is nobody's business
+    path = PurePosixPath(entry.path)
+    parts = path.parts
+    if parts[0] == ".datalad":
+        # its configuration is written anew for each release, attributes are needed
+        return Kind.COMMONS if path.name == ".gitattributes" else Kind.EXCLUDED
+    # a pattern never makes commons of a file that has a participant
+    if not named and any(fnmatchcase(entry.path, pattern) for pattern in commons):
+        return Kind.COMMONS
+    if _EXCLUDED_PARTS.intersection(parts[:-1]) or (parts[0].startswith(".git") and len(parts) > 1):
+        return Kind.EXCLUDED
+    if entry.key is None and content is not None and is_table(entry.path, content, named):
+        return Kind.TABLE
+    if not named and _is_commons(path):
+        return Kind.COMMONS
+    return Kind.DATA
+
+
+def _is_commons(path: PurePosixPath) -> bool:
+    if path.name in _COMMON_NAMES or path.name.split(".")[0] == "README":
+        return True
+    # inheritance: the top of the dataset or of a derivative dataset in it
+    parents = path.parent.parts
+    top = not parents or (parents[0] == "derivatives" and len(parents) == 2)
+    inherited = path.suffix in _INHERITED or path.name.endswith("_events.tsv")
+    return inherited and (top or parents == ("phenotype",))

@@ -1,0 +1,385 @@
+"""Publishing to one sibling: the phases, in the order in which a kill is harmless.
+
+::
+
+    snapshot -> decide -> plan -> preflight | (dry-run stops here)
+      -> take back -> transfer -> check -> release -> push -> event
+
+Content goes before the branch that promises it, the event comes last. A journal of the
+keys under way (``.git/mrishare/NAME.journal``) lets the next run find what a killed one
+had brought there. Each phase is a method, and none does the work of another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+
+from ..consent.resolution import Resolver
+from ..errors import MriShareError
+from ..repo.annexbranch import descriptions
+from ..repo.events import event_file
+from ..repo.locks import lock
+from ..repo.ownstorage import OwnStorage
+from ..repo.process import git_text
+from ..repo.release import Address, ReleaseRepository, find_object
+from ..repo.transfer import ByteCount, Moved
+from ..repo.trees import read_tree, write_blobs
+from ..repo.worktree import Checkout, write_file
+from .plans import Action, Plan, Unit, make_plan
+from .policies import Policy, policy_of
+from .preflight import problems, room_at
+from .releases import ReleaseTree, release_tree, tree_entries
+from .reports import (
+    ProblemReport,
+    PushedReport,
+    SummaryReport,
+    TakenBackReport,
+    UnitReport,
+)
+from .snapshot import Snapshot, take_snapshot
+from .verdicts import Judge, Verdict, decide
+from .withheld import group_withheld
+
+Report = object
+Store = OwnStorage | ReleaseRepository
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may ask for beside the policy: bytes, a selection, parallel jobs."""
+
+    budget: int | None = None
+    select: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    dry_run: bool = False
+    jobs: int = 1
+    at: date = field(default_factory=date.today)
+    progress: Callable[[int, int], None] | None = None
+
+
+class Publication:
+    """One run for one sibling.
+
+    Parameters
+    ----------
+    checkout : Checkout
+        The steward's dataset.
+    name : str
+        The sibling.
+    options : Options
+        What was asked for.
+    """
+
+    def __init__(self, checkout: Checkout, name: str, options: Options):
+        self.checkout, self.name, self.options = checkout, name, options
+        self.failed: dict[str, str] = {}
+        self.arrived: list[str] = []
+        self.dropped: list[str] = []
+        self.lock_fd = -1
+
+    def run(self) -> Iterator[Report]:
+        """Publish; yields reports as things happen.
+
+        Raises
+        ------
+        MriShareError
+            When the state cannot be read or the sibling cannot be reached.
+        """
+        with lock(self.checkout.ours / f"{self.name}.lock", f"sibling '{self.name}'") as fd:
+            self.lock_fd = fd
+            self.snapshot()
+            self.decide()
+            self.plan()
+            refused = self.preflight()
+            yield from refused
+            yield from self.describe()
+            if refused:
+                return
+            if self.options.dry_run:
+                yield SummaryReport(self.the_plan, False, not self._waiting(), True)
+                return
+            yield from self.take_back()
+            self.transfer()
+            self.check()
+            yield from self.results()
+            tree = self.release()
+            yield self.push(tree)
+            yield self.event()
+
+    # -- looking
+
+    def snapshot(self) -> None:
+        """Read the dataset, and open the sibling."""
+        self.state: Snapshot = take_snapshot(self.checkout)
+        self.policy: Policy = policy_of(self.state.policies, self.name)
+        self.store: Store = open_store(self.checkout, self.policy, self.state.commit)
+        self.store.open()
+        self.before = self.store.released()
+        self.journal = Journal(self.checkout.ours / f"{self.name}.journal")
+        unsure = self.journal.read()
+        found = self.store.check(unsure)
+        self.present = self.store.present() | {k for k, there in found.items() if there}
+
+    def decide(self) -> None:
+        """A verdict for every file."""
+        resolver = Resolver(self.state.registry, self.options.at)
+        self.judge = Judge(self.policy, resolver, self.options.at)
+        self.verdicts: list[Verdict] = decide(self.state.facts(self.policy.commons), self.judge)
+        self.tree: ReleaseTree | None = None
+        if not self.policy.own:
+            self.tree = self._release_tree()
+            denied = {v.facts.path: v for v in self.tree.denied}
+            self.verdicts = [denied.get(v.facts.path, v) for v in self.verdicts]
+
+    def plan(self) -> None:
+        """Choose units as far as there is room."""
+        missing = self.state.keys - self.present
+        here = {k for k in missing if find_object(self.checkout.gitdir, k)}
+        room = room_at(self.policy, self.store.place, self.options.budget)
+        plan = make_plan(
+            self.verdicts,
+            present=self.present,
+            here=here,
+            room=room,
+            unit=self.policy.unit,
+            select=self.options.select,
+        )
+        if self.policy.own:  # it also keeps what former versions of files held
+            denied = {v.facts.entry.key for v in plan.withheld}
+            plan = replace(plan, take_back=tuple(k for k in plan.take_back if k in denied))
+        self.the_plan: Plan = plan
+
+    def preflight(self) -> list[ProblemReport]:
+        """Everything that can be refused, at once."""
+        return problems(self.state, self.policy, self.store, self.the_plan, self.options.budget)
+
+    def describe(self) -> Iterator[Report]:
+        """The plan: each unit, what is withheld, what comes back."""
+        for unit in self.the_plan.units:
+            status = "planned" if unit.action is Action.SEND else unit.action.value
+            if unit.absent:
+                unit = replace(unit, why=f"{unit.why}; {self._known_copies(unit)}")
+            if unit.action is not Action.SEND or self.options.dry_run:
+                yield UnitReport(unit, status)
+        yield from group_withheld(self.the_plan.withheld)
+        if self.the_plan.take_back and self.options.dry_run:
+            count = len(self.the_plan.take_back)
+            yield TakenBackReport(count, self.the_plan.freed, planned=True)
+
+    def _known_copies(self, unit: Unit) -> str:
+        places = [self.state.logs.locations.get(k, frozenset()) for k in unit.absent]
+        names = descriptions(self.checkout.path)
+        known = {names.get(u, u) for uuids in places for u in uuids if u != self.checkout.uuid}
+        if not known:
+            return "no copy is known anywhere"
+        return f"known copies: {', '.join(sorted(known))}; get them first: datalad get {unit.name}"
+
+    # -- acting
+
+    def take_back(self) -> Iterator[Report]:
+        """Drop at the sibling what is no longer permitted, never the last copy."""
+        plan, failed = self.the_plan, {}
+        if not plan.take_back:
+            return
+        safe = []
+        for key in plan.take_back:
+            if self._other_copy(key):
+                safe.append(key)
+            else:
+                failed[key] = "it is the only known copy; get it first: datalad get"
+        for moved in self.store.drop(safe, (self.lock_fd,)):
+            if moved.ok:
+                self.dropped.append(moved.key)
+            else:
+                failed[moved.key] = moved.note
+        self.failed_drops = failed
+        yield TakenBackReport(len(self.dropped), plan.freed, failed)
+
+    def _other_copy(self, key: str) -> bool:
+        if find_object(self.checkout.gitdir, key):
+            return True
+        here_and_there = {self.checkout.uuid, self.store.uuid()}
+        return bool(self.state.logs.locations.get(key, frozenset()) - here_and_there)
+
+    def transfer(self) -> None:
+        """Send the planned keys; what fails is remembered with its reason."""
+        keys = self.the_plan.keys_to_send()
+        self.journal.add(keys)
+        total = sum(u.new for u in self.the_plan.units if u.action is Action.SEND)
+        counter, finish = self._meter(total)
+        try:
+            sizes = {v.facts.entry.key: v.facts.size or 0 for v in self.verdicts}
+            for moved in self._sent(keys, counter):
+                if moved.ok:
+                    self.arrived.append(moved.key)
+                    counter(moved.key, sizes.get(moved.key, 0))
+                else:
+                    self.failed[moved.key] = moved.note
+        finally:
+            finish()
+
+    def _sent(self, keys: list[str], counter: ByteCount) -> Iterator[Moved]:
+        jobs, fds = self.options.jobs, (self.lock_fd,)
+        return self.store.send(keys, jobs=jobs, progress=counter, pass_fds=fds)
+
+    def _meter(self, total: int) -> tuple[ByteCount, Callable[[], None]]:
+        show = self.options.progress
+        if show is None or not total:
+            return ByteCount(None), lambda: None
+        show(0, total)
+        return ByteCount(lambda count: show(count, total)), lambda: show(-1, total)
+
+    def check(self) -> None:
+        """Ask the sibling whether what was sent is there."""
+        for key, there in self.store.check(self.arrived).items():
+            if not there:
+                self.failed[key] = "it was sent, but the sibling does not have it"
+
+    def results(self) -> Iterator[Report]:
+        """What became of each unit that was to be sent."""
+        for unit in self.the_plan.units:
+            if unit.action is Action.SEND:
+                failed = {k: self.failed[k] for k in unit.send if k in self.failed}
+                yield UnitReport(unit, "incomplete" if failed else "sent", failed)
+
+    def release(self) -> str | None:
+        """Make the commit that the sibling's branch is to be at; None when it is there."""
+        if isinstance(self.store, OwnStorage):
+            return self.state.commit if self.state.commit != self.before else None
+        assert self.tree is not None
+        self.store.adopt_blobs(e.oid for e in self.tree.taken)
+        ids = write_blobs(self.store.path, self.tree.written.values())
+        entries = tree_entries(self.tree, dict(zip(self.tree.written, ids, strict=True)))
+        return self.store.commit(entries, self.tree.message)
+
+    def push(self, commit: str | None) -> PushedReport:
+        """Push the branch and what git-annex knows."""
+        files = len(self.tree.taken) + len(self.tree.written) if self.tree else 0
+        if commit or self.arrived or self.dropped or self.store.behind():
+            self.store.push(commit, (self.lock_fd,))
+        changed = commit is not None and not self._events_only(commit)
+        self.pushed = commit if changed else None
+        return PushedReport(commit or self.before, changed, files or len(self.state.entries))
+
+    def _events_only(self, commit: str) -> bool:
+        """Whether the commit differs from what was there in records of events only."""
+        if not isinstance(self.store, OwnStorage) or self.before is None:
+            return False
+        changed = git_text(
+            self.checkout.path, "diff-tree", "-r", "--name-only", self.before, commit
+        )
+        return all(p.startswith(".datalad/mrishare/events/") for p in changed.splitlines())
+
+    def event(self) -> SummaryReport:
+        """Write down what was done; nothing when nothing changed."""
+        changed = bool(self.pushed or self.arrived or self.dropped or self.journal.exists())
+        path = None
+        if changed:
+            path, data = event_file("published", self._details(), suffix=self.name)
+            with lock(self.checkout.ours / "dataset.lock", "this dataset"):
+                self.checkout.commit_files({path: data}, f"Record publication to {self.name}")
+                self.checkout.settle()
+            if isinstance(self.store, OwnStorage):
+                branch = f"refs/heads/{self.checkout.plain_branch()}"
+                commit = git_text(self.checkout.path, "rev-parse", branch)
+                self.store.push(commit, (self.lock_fd,))
+            self.journal.remove()
+        return SummaryReport(self.the_plan, changed, not self._waiting(), False, path)
+
+    def _waiting(self) -> bool:
+        absent = any(u.absent for u in self.the_plan.units)
+        return bool(self.failed or absent or getattr(self, "failed_drops", None))
+
+    def _details(self) -> dict[str, object]:
+        plan = self.the_plan
+        keys = "".join(f"{k}\n" for k in sorted(self.arrived))
+        units = [u for u in plan.units if u.action is Action.SEND]
+        sent = [u.name for u in units if not any(k in self.failed for k in u.send)]
+        return {
+            "sibling": self.name,
+            "reach": self.policy.grant.reach.word,
+            "at": self.options.at.isoformat(),
+            "commit": self.state.commit,
+            "release": None if self.policy.own else (self.pushed or self.before),
+            "policy": digest(repr(self.policy.grant) + repr(self.policy.recall)),
+            "registry": digest(repr(self.state.registry.records)),
+            "units_sent": sent,
+            "units_incomplete": [u.name for u in units if u.name not in sent],
+            "units_deferred": [u.name for u in plan.units if u.action is Action.DEFER],
+            "keys_sent": len(self.arrived),
+            "keys_taken_back": len(self.dropped),
+            "bytes_sent": sum(u.new for u in units),
+            "keys_digest": digest(keys),
+        }
+
+    def _release_tree(self) -> ReleaseTree:
+        assert isinstance(self.store, ReleaseRepository)
+        keys = {v.facts.entry.key for v in self.verdicts if v.permit}
+        former: set[str] = set()
+        if self.before:
+            former = {e.key for e in read_tree(self.store.path, self.before) if e.key}
+            former |= self.store.revoked(self.before)
+        return release_tree(
+            self.verdicts,
+            self.judge,
+            self.state.participants,
+            self.state.contents,
+            dataset_id(self.checkout, self.state.commit),
+            former - keys,
+        )
+
+
+class Journal:
+    """The keys under way to a sibling, on disk before the first of them moves."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def exists(self) -> bool:
+        """Whether a run has not come to its end."""
+        return self._path.exists()
+
+    def read(self) -> list[str]:
+        """The keys, none when there is no journal."""
+        if not self._path.exists():
+            return []
+        return list(json.loads(self._path.read_text(encoding="utf-8")))
+
+    def add(self, keys: Sequence[str]) -> None:
+        """Note keys in addition to those there."""
+        together = sorted({*self.read(), *keys})
+        if together:
+            write_file(self._path, json.dumps(together).encode("utf-8"))
+
+    def remove(self) -> None:
+        """Forget it: all is known and written down elsewhere."""
+        self._path.unlink(missing_ok=True)
+
+
+def digest(text: str) -> str:
+    """SHA-256 of ``text``, in hexadecimal."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def dataset_id(checkout: Checkout, commit: str) -> str | None:
+    """DataLad's id of the dataset as committed."""
+    try:
+        return git_text(
+            checkout.path,
+            *("config", f"--blob={commit}:.datalad/config", "--get", "datalad.dataset.id"),
+        )
+    except MriShareError:
+        return None
+
+
+def open_store(checkout: Checkout, policy: Policy, commit: str) -> Store:
+    """The way to a sibling: own storage directly, everything else by its release repository."""
+    if policy.own:
+        return OwnStorage(checkout, policy.name)
+    address = policy.address or Address("")
+    identity = dataset_id(checkout, commit)
+    return ReleaseRepository(checkout.path, checkout.gitdir, policy.name, address, identity)

@@ -1,0 +1,200 @@
+"""The tree of a release: the dataset without what is withheld, and no word about it.
+
+Files are taken over one by one because they are permitted, never removed one by one
+because they are not. Tables are written anew from permitted rows and columns. Whatever
+else goes in is scanned for the labels of withheld participants first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from ..consent.grants import Deid
+from ..consent.scopes import FileScope
+from ..privacy.fields import column_listed
+from ..provenance.bids import bids_name
+from ..repo.release import REVOKED_FILE
+from ..repo.trees import FILE, Entry
+from .facts import Kind
+from .policies import Policy
+from .tables import Table, filter_table, format_table, parse_table
+from .verdicts import Judge, Reason, Verdict
+
+POLICY_FILE = ".datalad/mrishare/policy.yaml"
+CONFIG_FILE = ".datalad/config"
+
+_LABEL = re.compile(rb"(?<![A-Za-z0-9])sub-([A-Za-z0-9]+)")
+
+
+@dataclass(frozen=True)
+class ReleaseTree:
+    """What a release holds.
+
+    ``taken`` are entries as they stand in the steward's tree, ``written`` files made for
+    this release, ``denied`` verdicts that only the content could tell, ``participants``
+    how many people have a file in it.
+    """
+
+    taken: tuple[Entry, ...]
+    written: Mapping[str, bytes]
+    denied: tuple[Verdict, ...]
+    participants: int
+
+    @property
+    def message(self) -> str:
+        """Commit message: counts of what is in it, nothing of what is not."""
+        files = len(self.taken) + len(self.written)
+        return f"Release of {files} files of {self.participants} participants\n"
+
+
+def release_tree(
+    verdicts: Sequence[Verdict],
+    judge: Judge,
+    participants: Collection[str],
+    contents: Callable[[Sequence[Entry]], Mapping[str, bytes]],
+    dataset_id: str | None,
+    revoked: Iterable[str] = (),
+) -> ReleaseTree:
+    """Build the tree of a release.
+
+    Parameters
+    ----------
+    verdicts : sequence of Verdict
+        About every file of the snapshot.
+    judge : Judge
+        Who decided them; asked again about the rows of tables.
+    participants : collection of str
+        Everyone known to the dataset or its registry.
+    contents : callable
+        Entries in git -> content by blob id.
+    dataset_id : str or None
+        DataLad's id of the dataset.
+    revoked : iterable of str
+        Keys that earlier releases held and this one does not.
+    """
+    permitted = [v for v in verdicts if v.permit]
+    plain = [v for v in permitted if v.facts.kind is not Kind.TABLE]
+    released = frozenset(p for v in plain for p in v.facts.participants)
+    withheld = frozenset(participants) - released
+    texts = contents([v.facts.entry for v in permitted if v.facts.entry.key is None])
+    kept, denied = _without_mentions(plain, texts, withheld)
+    paths = {v.facts.path for v in kept}
+    written = {
+        v.facts.path: data
+        for v in permitted
+        if v.facts.kind is Kind.TABLE
+        and (data := _table(v, texts[v.facts.entry.oid], judge, released, withheld, paths))
+    }
+    written[POLICY_FILE] = _policy_text(judge.policy)
+    if dataset_id:
+        written[CONFIG_FILE] = f'[datalad "dataset"]\n\tid = {dataset_id}\n'.encode()
+    if keys := sorted(revoked):
+        written[REVOKED_FILE] = ("key\n" + "".join(f"{k}\n" for k in keys)).encode()
+    people = frozenset(p for v in kept for p in v.facts.participants)
+    return ReleaseTree(tuple(v.facts.entry for v in kept), written, tuple(denied), len(people))
+
+
+def mentioned(content: bytes, labels: Collection[str]) -> str | None:
+    """One of the participants ``labels`` that occurs in ``content``, or None."""
+    if b"sub-" not in content:
+        return None
+    for match in _LABEL.finditer(content):
+        label = match[0].decode("ascii")
+        if label in labels:
+            return label
+    return None
+
+
+def _without_mentions(
+    verdicts: list[Verdict], texts: Mapping[str, bytes], withheld: frozenset[str]
+) -> tuple[list[Verdict], list[Verdict]]:
+    kept, denied = [], []
+    for v in verdicts:
+        text = texts.get(v.facts.entry.oid) if v.facts.entry.key is None else None
+        if text is not None and mentioned(text, withheld):
+            denied.append(replace(v, reasons=(_MENTION,)))
+        else:
+            kept.append(v)
+    return kept, denied
+
+
+_MENTION = Reason(
+    "mention",
+    "its text names a participant who is withheld",
+    "Take the name out of the text, or move it to a file below that participant",
+)
+
+
+def _table(
+    verdict: Verdict,
+    content: bytes,
+    judge: Judge,
+    released: frozenset[str],
+    withheld: frozenset[str],
+    paths: Collection[str],
+) -> bytes | None:
+    """The part of a table that may leave, or None."""
+    table = parse_table(content)
+    if table is None:
+        return None
+    may_leave = _columns(judge.policy)
+    cleared = _clearance(table, may_leave, judge.policy)
+    path = verdict.facts.path
+
+    def fate(row: dict[str, str]) -> str:
+        if verdict.facts.participants:  # scans and sessions of one participant
+            denied = judge.people(verdict.facts.participants, verdict.facts.scope, cleared)
+            return "drop" if denied or not _row_in_release(row, path, paths) else "keep"
+        participant = row.get("participant_id", "")
+        if participant not in released:
+            return "drop"
+        scope = FileScope(None, None, bids_name(path).suffix or None, path)
+        if not judge.people(frozenset((participant,)), scope, cleared):
+            return "keep"
+        return "blank" if path == "participants.tsv" else "drop"
+
+    filtered = filter_table(table, may_leave, fate)
+    if filtered is None:
+        return None
+    rows = tuple(r for r in filtered.rows if not mentioned("\t".join(r).encode(), withheld))
+    return format_table(replace(filtered, rows=rows)) if rows else None
+
+
+def _columns(policy: Policy) -> Callable[[str], bool]:
+    if policy.columns is not None:
+        return frozenset(policy.columns).__contains__
+    if (policy.grant.deid or Deid.IDENTIFIABLE) >= Deid.DEIDENTIFIED:
+        return column_listed
+    return lambda column: True
+
+
+def _clearance(table: Table, may_leave: Callable[[str], bool], policy: Policy) -> Deid:
+    """How clean the remaining columns are; naming a column in a policy is clearing it."""
+    if policy.columns is not None:
+        return Deid.DEIDENTIFIED
+    kept = [c for c in table.columns if may_leave(c)]
+    return Deid.DEIDENTIFIED if all(column_listed(c) for c in kept) else Deid.IDENTIFIABLE
+
+
+def _row_in_release(row: dict[str, str], path: str, paths: Collection[str]) -> bool:
+    parent = PurePosixPath(path).parent
+    if "filename" in row:
+        return str(parent / row["filename"]) in paths
+    session = row.get("session_id", "")
+    inside = f"{parent}/{session}/"
+    return bool(session) and any(p.startswith(inside) for p in paths)
+
+
+def _policy_text(policy: Policy) -> bytes:
+    lines = [f"{key}: {value}" for key, value in policy.public_form().items()]
+    head = "# The terms under which this copy of the dataset is shared."
+    return ("\n".join([head, *lines]) + "\n").encode("utf-8")
+
+
+def tree_entries(tree: ReleaseTree, blobs: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """``(mode, oid, path)`` of a whole release; ``blobs`` are ids of the written files."""
+    taken = [(e.mode, e.oid, e.path) for e in tree.taken]
+    return taken + [(FILE, blobs[path], path) for path in tree.written]

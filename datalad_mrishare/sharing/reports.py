@@ -1,0 +1,77 @@
+"""What publishing tells while it works; the command turns each into a result record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .plans import Plan, Unit
+
+
+@dataclass(frozen=True)
+class UnitReport:
+    """A unit and what became of it: planned, sent, kept, deferred or incomplete.
+
+    ``failed`` are keys that did not arrive, with the reason.
+    """
+
+    unit: Unit
+    status: str
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WithheldReport:
+    """Files that may not go, together with everything else of the same reason.
+
+    ``who`` is a participant or the top directory of files of nobody; ``problem`` says that
+    somebody has to mend something, not that a rule was applied.
+    """
+
+    who: str
+    component: str
+    sentence: str
+    remedy: str
+    files: int
+    size: int
+    problem: bool
+    example: str
+
+
+@dataclass(frozen=True)
+class TakenBackReport:
+    """Content removed from the sibling because it is no longer permitted or replaced."""
+
+    keys: int
+    size: int
+    failed: Mapping[str, str] = field(default_factory=dict)
+    planned: bool = False
+
+
+@dataclass(frozen=True)
+class PushedReport:
+    """What the sibling's branch is at now; ``changed`` says whether it moved."""
+
+    commit: str | None
+    changed: bool
+    files: int
+
+
+@dataclass(frozen=True)
+class ProblemReport:
+    """Why the whole publication was refused, before anything moved."""
+
+    what: str
+    where: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class SummaryReport:
+    """The end of a publication."""
+
+    plan: Plan
+    changed: bool
+    complete: bool
+    dry_run: bool
+    event: str | None = None

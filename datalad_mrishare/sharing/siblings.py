@@ -1,0 +1,334 @@
+"""Declaring a sibling's policy, and moving it behind the one door.
+
+The order is such that a kill leaves nothing open by mistake: first the policy is
+committed, then the release repository stands, last the remote leaves the steward's
+repository. In between, publishing refuses because of the remote that is still there,
+and declaring again goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..consent.yamltext import load_yaml
+from ..errors import InputError, SiblingError
+from ..repo.gates import close_url, is_locked, reopen_url, unlock_remote
+from ..repo.githalf import open_git_half
+from ..repo.locks import lock
+from ..repo.ownstorage import OwnStorage
+from ..repo.process import annex, git
+from ..repo.release import Address, ReleaseRepository
+from ..repo.remotes import Remote, local_path, remotes, remove_remote, storage_settings, store_path
+from ..repo.worktree import Checkout
+from .policies import SIBLINGS_FILE, Policy, load_policies, parse_policy, presets
+from .preflight import leads_to
+from .publishing import dataset_id
+from .registry import read_file_at, uncommitted
+from .snapshot import require_registered
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What declaring did: ``moved`` when the remote left the steward's repository."""
+
+    policy: Policy
+    changed: bool
+    moved: bool
+    where: str
+
+
+def declare(checkout: Checkout, name: str, spec: str, *, dry_run: bool = False) -> Declared:
+    """Declare the policy of sibling ``name``.
+
+    Parameters
+    ----------
+    checkout : Checkout
+        The steward's dataset.
+    name : str
+        A git remote of it, or a sibling declared before.
+    spec : str
+        A preset, or the path of a YAML file with the policy.
+    dry_run : bool
+        Check everything and stop before the first change.
+
+    Raises
+    ------
+    InputError
+        For a policy that cannot be understood.
+    SiblingError
+        When there is no such sibling, or it is not empty and is to be shared.
+    """
+    require_registered(checkout)
+    _check_name(name)
+    uncommitted(checkout).refuse()
+    with lock(checkout.ours / f"{name}.lock", f"sibling '{name}'"):
+        declared = _declared(checkout)
+        written = {**_kept_place(declared.get(name)), **read_spec(name, spec)}
+        policy = _parsed(name, written)
+        before = _parsed(name, declared[name]) if name in declared else None
+        remote = remotes(checkout.path).get(name)
+        if policy.own:
+            return _declare_own(checkout, policy, before, written, remote, dry_run)
+        return _declare_shared(checkout, policy, before, written, remote, dry_run)
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            "is not a name for a sibling",
+            where=repr(name),
+            remedy="Use letters, digits, dots, dashes and underscores",
+        )
+
+
+def read_spec(name: str, spec: str) -> dict[str, Any]:
+    """What is to be written in ``siblings.yaml`` for a preset or policy file."""
+    if spec in presets():
+        return {"policy": spec}
+    path = Path(spec)
+    if not path.is_file():
+        raise InputError(
+            f"`{spec}` is neither a preset nor a file",
+            where=f"policy of '{name}'",
+            remedy=f"Presets: {', '.join(presets())}",
+        )
+    try:
+        document = load_yaml(path.read_text(encoding="utf-8"), spec)
+    except UnicodeDecodeError as exc:
+        raise InputError(f"is not UTF-8 (byte {exc.start})", where=spec) from exc
+    values = document.value
+    if not isinstance(values, Mapping):
+        raise InputError("a policy is a mapping", where=spec, remedy="See docs/siblings.md")
+    for key in ("url", "storage"):
+        if key in values:
+            raise InputError(f"`{key}` is taken from the remote", where=document.at(key))
+    parse_policy(name, values, document)
+    return dict(values)
+
+
+def _declared(checkout: Checkout) -> dict[str, dict[str, Any]]:
+    content = read_file_at(checkout, "HEAD", SIBLINGS_FILE)
+    if content is None:
+        return {}
+    text = content.decode("utf-8", "replace")
+    load_policies(text)
+    return dict(load_yaml(text, SIBLINGS_FILE).value["siblings"])
+
+
+def _parsed(name: str, values: Mapping[str, Any]) -> Policy:
+    return load_policies(_dump({name: values}))[name]
+
+
+def _dump(siblings: Mapping[str, Any]) -> str:
+    import yaml
+
+    head = "# Policies of the siblings: datalad mrishare-sibling NAME --policy ...\n"
+    body = yaml.safe_dump({"siblings": dict(siblings)}, sort_keys=False, allow_unicode=True)
+    return head + str(body)
+
+
+def _kept_place(values: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {k: v for k, v in (values or {}).items() if k in ("url", "storage")}
+
+
+def _save(checkout: Checkout, siblings: Mapping[str, Any], message: str) -> bool:
+    with lock(checkout.ours / "dataset.lock", "this dataset"):
+        data = _dump(siblings).encode("utf-8")
+        return checkout.commit_files({SIBLINGS_FILE: data}, message) is not None
+
+
+def _declare_own(
+    checkout: Checkout,
+    policy: Policy,
+    before: Policy | None,
+    written: dict[str, Any],
+    remote: Remote | None,
+    dry_run: bool,
+) -> Declared:
+    name = policy.name
+    if before is not None and not before.own:
+        raise SiblingError(
+            "is shared, and what was shared cannot become own storage",
+            where=f"sibling '{name}'",
+            remedy=f"Take it out first: datalad mrishare-sibling {name} --reopen",
+        )
+    where = OwnStorage(checkout, name).remote.url or ""  # raises when there is no such remote
+    if dry_run:
+        return Declared(policy, before != policy, False, where)
+    changed = _save(checkout, {**_declared(checkout), name: written}, f"Declare sibling {name}")
+    for half in (name, remote.depends if remote else None):
+        changed = bool(half and unlock_remote(checkout, half)) or changed
+    return Declared(policy, changed, False, where)
+
+
+def _declare_shared(
+    checkout: Checkout,
+    policy: Policy,
+    before: Policy | None,
+    written: dict[str, Any],
+    remote: Remote | None,
+    dry_run: bool,
+) -> Declared:
+    name = policy.name
+    address = policy.address
+    if remote is not None:
+        address = address_of(checkout, remote)
+        _must_be_movable(checkout, name, address)
+        written.update(url=address.url)
+        if address.storage:
+            written["storage"] = dict(address.storage)
+    elif address is None:
+        raise SiblingError(
+            "is neither a git remote of this dataset nor declared before",
+            where=f"sibling '{name}'",
+            remedy=f"Create it, for example: git init --bare DIR && git remote add {name} DIR",
+        )
+    policy = _parsed(name, written)
+    if dry_run:
+        return Declared(policy, policy != before or remote is not None, False, address.url)
+    if address.storage and remote is not None:
+        # else every clone of this dataset would enable it by itself
+        stored = address.storage["name"]
+        annex(checkout.path, "configremote", stored, "autoenable=false", env=checkout.identity)
+    changed = _save(checkout, {**_declared(checkout), name: written}, f"Declare sibling {name}")
+    identity = dataset_id(checkout, "HEAD")
+    release = ReleaseRepository(checkout.path, checkout.gitdir, name, address, identity)
+    release.open()
+    close_url(checkout, address.url)
+    if remote is not None:
+        if address.storage:
+            remove_remote(checkout.path, address.storage["name"])
+        remove_remote(checkout.path, name)
+    return Declared(policy, changed, remote is not None, address.url)
+
+
+def address_of(checkout: Checkout, remote: Remote) -> Address:
+    """Where a sibling made with git or DataLad is.
+
+    Raises
+    ------
+    SiblingError
+        For a kind of sibling that this version cannot serve.
+    """
+    if remote.url is None:
+        raise SiblingError(
+            "is a special remote without a git half",
+            where=f"sibling '{remote.name}'",
+            remedy="This version serves git repositories on a path and RIA stores",
+        )
+    place = local_path(remote.url, checkout.path)
+    if place is None:
+        raise SiblingError(
+            f"is not on a path of this machine ({remote.url})",
+            where=f"sibling '{remote.name}'",
+            remedy="This version serves git repositories on a path and RIA stores",
+        )
+    if remote.depends is None:
+        return Address(str(place))
+    half = remotes(checkout.path).get(remote.depends)
+    settings = storage_settings(checkout.path, half) if half is not None else {}
+    if settings.get("externaltype") != "ora" or store_path(settings.get("url", "")) is None:
+        raise SiblingError(
+            f"keeps its content in '{remote.depends}', which is not a RIA store on a path",
+            where=f"sibling '{remote.name}'",
+            remedy="This version serves git repositories on a path and RIA stores",
+        )
+    return Address(str(place), settings)
+
+
+def _must_be_movable(checkout: Checkout, name: str, address: Address) -> None:
+    place = local_path(address.url, checkout.path)
+    assert place is not None
+    found = open_git_half(place, name).contents()
+    if found:
+        fresh = f"{address.url.rstrip('/')}-release"
+        raise SiblingError(
+            f"is not empty ({found[0]}{', ...' if len(found) > 1 else ''}): what was pushed there"
+            " by hand tells about everyone in this dataset",
+            where=f"sibling '{name}'",
+            remedy=(
+                f"Share through a fresh one: git init --bare {fresh}"
+                f" && git remote add {name}-release {fresh}"
+                f" && datalad mrishare-sibling {name}-release --policy PRESET"
+            ),
+        )
+    release = ReleaseRepository(checkout.path, checkout.gitdir, name, address)
+    storage = address.storage["name"] if address.storage else None
+    for other in remotes(checkout.path).values():
+        if other.name not in (name, storage) and leads_to(other, release, checkout.path):
+            raise SiblingError(
+                f"leads to the same place as sibling '{name}'",
+                where=f"remote '{other.name}'",
+                remedy=f"Remove it first: git remote remove {other.name}",
+            )
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """What reopening undid: ``unlocked`` bolts, or a ``moved`` remote brought back."""
+
+    name: str
+    unlocked: bool
+    moved: bool
+
+
+def reopen(checkout: Checkout, name: str, *, dry_run: bool = False) -> Reopened:
+    """Undo a lock or a move: plain commands reach the sibling again.
+
+    Raises
+    ------
+    SiblingError
+        When nothing is known of such a sibling.
+    """
+    require_registered(checkout)
+    _check_name(name)
+    declared = _declared(checkout)
+    values = declared.get(name)
+    policy = _parsed(name, values) if values else None
+    remote = remotes(checkout.path).get(name)
+    if policy is None and remote is None:
+        raise SiblingError(
+            "is not known here",
+            where=f"sibling '{name}'",
+            remedy="See what there is: git remote -v",
+        )
+    moved = policy is not None and not policy.own and policy.address is not None
+    locked = remote is not None and is_locked(remote)
+    if dry_run:
+        return Reopened(name, locked, moved)
+    with lock(checkout.ours / f"{name}.lock", f"sibling '{name}'"):
+        if moved:
+            assert policy is not None and policy.address is not None
+            _bring_back(checkout, name, policy.address)
+            rest = {k: v for k, v in declared.items() if k != name}
+            _save(checkout, rest, f"Reopen sibling {name}")
+        if remote is not None:
+            unlock_remote(checkout, name)
+    return Reopened(name, locked, moved)
+
+
+def _bring_back(checkout: Checkout, name: str, address: Address) -> None:
+    reopen_url(checkout, address.url)
+    known = remotes(checkout.path)
+    if name not in known:
+        git(checkout.path, "remote", "add", name, address.url)
+    if address.storage and address.storage["name"] not in known:
+        stored = address.storage["name"]
+        annex(checkout.path, "enableremote", stored, env=checkout.identity)
+        git(checkout.path, "config", f"remote.{name}.annex-ignore", "true")
+        git(checkout.path, "config", f"remote.{name}.datalad-publish-depends", stored)
+    shutil.rmtree(checkout.ours / name, ignore_errors=True)
+
+
+def declared_names(checkout: Checkout) -> frozenset[str]:
+    """Siblings that a policy declares; none when there is no commit yet."""
+    if checkout.head() is None:
+        return frozenset()
+    return frozenset(_declared(checkout))

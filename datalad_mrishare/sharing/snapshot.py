@@ -1,0 +1,113 @@
+"""The whole state that a decision rests on, read in a handful of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..consent.resolution import Registry
+from ..errors import NotRegistered
+from ..provenance.participants import participants_in_path
+from ..repo.annexbranch import KeyLogs, read_logs, refresh
+from ..repo.events import is_registered
+from ..repo.process import git_succeeds, git_text
+from ..repo.trees import Entry, read_blobs, read_tree
+from ..repo.worktree import Checkout
+from .facts import Facts, facts_of
+from .policies import SIBLINGS_FILE, Policy, load_policies
+from .registry import load_registry, read_file_at
+from .tables import parse_table, participants_in
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A commit of the steward's dataset with everything that decides about it."""
+
+    checkout: Checkout
+    commit: str
+    entries: tuple[Entry, ...]
+    registry: Registry
+    policies: Mapping[str, Policy]
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """Every key in the tree."""
+        return frozenset(e.key for e in self.entries if e.key)
+
+    @cached_property
+    def logs(self) -> KeyLogs:
+        """Locations and metadata of the keys in the tree."""
+        return read_logs(self.checkout.path, self.keys)
+
+    @cached_property
+    def findings(self) -> dict[str, str]:
+        """Key -> what registration found wrong with it."""
+        metadata = self.logs.metadata.items()
+        return {
+            key: ", ".join(sorted(fields["mri-finding"]))
+            for key, fields in metadata
+            if "mri-finding" in fields
+        }
+
+    @cached_property
+    def listed(self) -> frozenset[str]:
+        """Participants in the top ``participants.tsv``."""
+        content = read_file_at(self.checkout, self.commit, "participants.tsv")
+        table = parse_table(content) if content else None
+        return frozenset(participants_in(table)) if table else frozenset()
+
+    @cached_property
+    def with_data(self) -> frozenset[str]:
+        """Participants that some path names."""
+        return frozenset(p for e in self.entries for p in participants_in_path(e.path))
+
+    @property
+    def participants(self) -> frozenset[str]:
+        """Everyone whom the dataset or the registry knows."""
+        return self.listed | self.with_data | self.registry.participants
+
+    def facts(self, commons: Sequence[str] = ()) -> list[Facts]:
+        """Facts about every file."""
+        return facts_of(self.entries, self.contents, self.findings, commons)
+
+    def contents(self, entries: Sequence[Entry]) -> dict[str, bytes]:
+        """Content of files in git by blob id."""
+        return dict(read_blobs(self.checkout.path, dict.fromkeys(e.oid for e in entries)))
+
+
+def require_registered(checkout: Checkout) -> None:
+    """Raise :class:`NotRegistered` unless the dataset is registered."""
+    if not is_registered(checkout.path):
+        raise NotRegistered(
+            "is not registered, so nobody knows whose data is in it",
+            where=str(checkout.path),
+            remedy=f"Register it: datalad mrishare-register {checkout.path}",
+        )
+
+
+def take_snapshot(checkout: Checkout) -> Snapshot:
+    """Read the state of the checked-out branch (of the one behind an adjusted branch).
+
+    Raises
+    ------
+    NotRegistered
+        When the dataset is not registered.
+    InputError
+        When the registry or the policies cannot be understood.
+    """
+    require_registered(checkout)
+    checkout.settle()
+    refresh(checkout.path)
+    branch = f"refs/heads/{checkout.plain_branch()}"
+    if not git_succeeds(checkout.path, "rev-parse", "-q", "--verify", branch):
+        raise NotRegistered("has no commit yet", where=str(checkout.path))
+    commit = git_text(checkout.path, "rev-parse", branch)
+    siblings = read_file_at(checkout, commit, SIBLINGS_FILE)
+    return Snapshot(
+        checkout=checkout,
+        commit=commit,
+        entries=tuple(read_tree(checkout.path, commit)),
+        registry=load_registry(checkout, commit),
+        policies=load_policies(siblings.decode("utf-8", "replace") if siblings else None),
+    )

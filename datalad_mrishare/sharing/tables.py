@@ -1,0 +1,104 @@
+"""Tables in a release: only rows and columns that may leave.
+
+BIDS tables are tab-separated with a header (BIDS 1.11, "Tabular files"). A release
+never copies one: it is written anew, row by row, from what is permitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+MISSING = "n/a"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A parsed table: ``rows`` have as many cells as there are ``columns``."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def is_table_name(path: str) -> bool:
+    """Whether a file of this name can be a table of participants, scans or sessions."""
+    return path.endswith(".tsv")
+
+
+def is_table(path: str, content: bytes, named: bool) -> bool:
+    """Whether rows of this file belong to different participants, scans or sessions.
+
+    ``named`` says that the path itself names a participant.
+    """
+    header = content.partition(b"\n")[0].decode("utf-8-sig", "replace").rstrip("\r").split("\t")
+    if not named:
+        return "participant_id" in header
+    name = PurePosixPath(path).name
+    return (name.endswith("_scans.tsv") and "filename" in header) or (
+        name.endswith("_sessions.tsv") and "session_id" in header
+    )
+
+
+def parse_table(content: bytes) -> Table | None:
+    """The table in ``content``, or None when it is not text or rows differ in length."""
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        return None
+    cells = [tuple(line.split("\t")) for line in lines if line.strip()]
+    if not cells or any(len(row) != len(cells[0]) for row in cells):
+        return None
+    return Table(cells[0], tuple(cells[1:]))
+
+
+def format_table(table: Table) -> bytes:
+    """The bytes of a table."""
+    lines = ["\t".join(row) for row in (table.columns, *table.rows)]
+    return ("\n".join(lines) + "\n").encode("utf-8")
+
+
+def filter_table(
+    table: Table,
+    columns: Callable[[str], bool],
+    rows: Callable[[dict[str, str]], str],
+) -> Table | None:
+    """The part of ``table`` that may leave.
+
+    Parameters
+    ----------
+    columns : callable
+        Whether a column may leave. Columns that identify the row always do.
+    rows : callable
+        A row by column name -> ``keep``, ``drop`` or ``blank``: keep the identifying
+        columns and leave the others empty.
+
+    Returns
+    -------
+    Table or None
+        None when no row is left.
+    """
+    identifying = {"participant_id", "filename", "session_id", "sample_id"}
+    kept = [i for i, c in enumerate(table.columns) if c in identifying or columns(c)]
+    found: list[tuple[str, ...]] = []
+    for row in table.rows:
+        fate = rows(dict(zip(table.columns, row, strict=True)))
+        if fate == "drop":
+            continue
+        found.append(
+            tuple(
+                row[i] if fate == "keep" or table.columns[i] in identifying else MISSING
+                for i in kept
+            )
+        )
+    if not found:
+        return None
+    return Table(tuple(table.columns[i] for i in kept), tuple(found))
+
+
+def participants_in(table: Table, column: str = "participant_id") -> Sequence[str]:
+    """The cells of the identifying column, in order; empty when there is no such column."""
+    if column not in table.columns:
+        return ()
+    at = table.columns.index(column)
+    return [row[at] for row in table.rows]

@@ -1,0 +1,267 @@
+"""Permit or deny, for each file and one sibling, and every reason for a denial.
+
+Pure: facts, a policy and resolved consents in, verdicts out. What decides is the meet
+of the grants of everyone in the content: identical bytes at two paths are one content,
+so a key may leave only if each of its paths may.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from ..consent.failures import failing
+from ..consent.grants import Deid, meet
+from ..consent.records import Record, Then
+from ..consent.resolution import Resolution, Resolver
+from ..consent.scopes import FileScope
+from ..provenance.bids import bids_name
+from .facts import Facts, Kind
+from .policies import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a file is denied, in one component.
+
+    ``component`` is one of the grant components, or ``participant`` (nobody known is in
+    it), ``excluded``, ``subdataset``, ``select``, ``finding``, ``identity``, ``content``,
+    ``mention``, ``withdrawn``. ``sentence`` tells no decision of a participant and may stand
+    in any result record; ``detail`` may, and is for :mod:`.explaining` only.
+    """
+
+    component: str
+    sentence: str
+    remedy: str
+    participant: str | None = None
+    record: Record | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is decided about one file; it is permitted when there is no reason against."""
+
+    facts: Facts
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def permit(self) -> bool:
+        """Whether it may go."""
+        return not self.reasons
+
+
+_OWN_DENIED = (Then.STOP_USE, Then.ERASE)
+
+
+class Judge:
+    """Decides for one sibling on one day."""
+
+    def __init__(self, policy: Policy, resolver: Resolver, at: date):
+        self.policy, self.resolver, self.at = policy, resolver, at
+        self._seen: dict[object, tuple[object, tuple[Reason, ...]]] = {}
+
+    def judge(self, facts: Facts) -> tuple[Reason, ...]:
+        """Every reason against one file, looked at alone."""
+        if self.policy.own:
+            return self._own(facts)
+        if facts.kind is Kind.GITLINK:
+            return (_SUBDATASET,)
+        if facts.kind is Kind.EXCLUDED:
+            return (_EXCLUDED,)
+        if facts.kind is Kind.COMMONS:
+            return ()
+        if not selected(facts, self.policy.select):
+            return (_NOT_SELECTED,)
+        if facts.kind is Kind.TABLE:  # filtered by row, see releases
+            return ()
+        if not facts.participants:
+            return (_NOBODY,)
+        reasons = self.people(facts.participants, facts.scope, facts.clearance)
+        if facts.finding:
+            reasons = (*reasons, _finding(facts.finding))
+        return reasons
+
+    def people(
+        self, participants: frozenset[str], scope: FileScope, clearance: Deid
+    ) -> tuple[Reason, ...]:
+        """Reasons against a file of ``participants``, by component."""
+        resolved = tuple((p, self.resolver.resolve(p, scope)) for p in sorted(participants))
+        cached = (tuple((p, id(r)) for p, r in resolved), clearance)
+        found = self._seen.get(cached)
+        if found is None:
+            # the resolutions are kept with the answer, so that their ids stay theirs
+            found = self._seen[cached] = (resolved, self._compare(resolved, clearance))
+        return found[1]
+
+    def _compare(
+        self, resolved: Sequence[tuple[str, Resolution]], clearance: Deid
+    ) -> tuple[Reason, ...]:
+        policy = self.policy
+        options = {"at": self.at, "recall": policy.recall, "clearance": clearance}
+        together = meet(*(r.grant for _, r in resolved))
+        if not failing(policy.grant, together, **options):  # type: ignore[arg-type]
+            return ()
+        reasons: list[Reason] = []
+        for participant, resolution in resolved:
+            alone = failing(policy.grant, resolution.grant, **options)  # type: ignore[arg-type]
+            if alone and resolution.grant.is_bottom:
+                reasons.append(_from_record(participant, resolution))
+                continue
+            reasons += [
+                Reason(
+                    failure.component,
+                    f"{participant}: {_SENTENCES[failure.component]}",
+                    _REMEDIES[failure.component],
+                    participant,
+                    resolution.record,
+                    f"{participant}: {failure.sentence}",
+                )
+                for failure in alone
+            ]
+        return tuple(reasons) or (_TOGETHER,)
+
+    def _own(self, facts: Facts) -> tuple[Reason, ...]:
+        """Own storage holds everything but what was withdrawn from use."""
+        if facts.kind is Kind.GITLINK:
+            return (_SUBDATASET,)
+        return tuple(
+            Reason(
+                "withdrawn",
+                f"{p}: may not be kept",
+                "It stays away until a later record lifts the withdrawal",
+                p,
+                self.resolver.resolve(p, facts.scope).record,
+                f"{p}: withdrawn ({depth.value})",
+            )
+            for p in sorted(facts.participants)
+            if (depth := self.resolver.withdrawn_depth(p, facts.scope)) in _OWN_DENIED
+        )
+
+
+_SUBDATASET = Reason(
+    "subdataset", "subdatasets are not published with their superdataset", "Publish it by itself"
+)
+_EXCLUDED = Reason(
+    "excluded",
+    "never part of a release",
+    "Name it in the policy's `commons` if it has no participant and should leave",
+)
+_NOT_SELECTED = Reason("select", "not selected by the policy", "Change `select` of the policy")
+_NOBODY = Reason(
+    "participant",
+    "nobody knows whose data it is",
+    "Put `sub-XX` into its name, or name it in the policy's `commons` if it is nobody's",
+)
+_TOGETHER = Reason(
+    "use", "what its participants permit has nothing in common", "Share their data one by one"
+)
+_DUPLICATE = Reason(
+    "identity",
+    "the same image is recorded under different participants",
+    "Find out whose it is and remove the other",
+)
+_SHARED_CONTENT = "identical content at another path is withheld"
+_SENTENCES = {
+    "reach": "its consent does not reach that far",
+    "use": "its consent does not cover that use",
+    "region": "its consent does not cover every place it could go to",
+    "duty": "its consent demands promises that recipients do not make",
+    "until": "its consent ends too early for this sibling",
+    "deid": "not clean enough for this sibling",
+}
+_REMEDIES = {
+    "reach": "A consent that reaches further, or a sibling that reaches less far",
+    "use": "A consent for that use, or a policy with a narrower one",
+    "region": "A consent for that region, or a policy with a narrower one",
+    "duty": "Recipients who promise it: add it to the policy's `duty` once they do",
+    "until": "A renewed consent, or a sibling that can be recalled",
+    "deid": "Remove what identifies (deface an image), or a policy that asks for less",
+}
+
+
+def _finding(word: str) -> Reason:
+    return Reason(
+        "finding",
+        f"registration found the image {word}, so nobody can tell what is in it",
+        "Replace the file and register again: datalad mrishare-register",
+    )
+
+
+def _from_record(participant: str, resolution: Resolution) -> Reason:
+    """The reason where a participant permits nothing at all."""
+    return Reason(
+        "consent",
+        f"{participant}: no consent in force for this file",
+        "A new record that permits it: datalad mrishare-consent FILE",
+        participant,
+        resolution.record,
+        f"{participant}: {resolution.reason}",
+    )
+
+
+def selected(facts: Facts, select: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a file matches every entity of a selection; commons and tables always do."""
+    if not select or facts.kind in (Kind.COMMONS, Kind.TABLE):
+        return True
+    name = bids_name(facts.path)
+    for entity, values in select.items():
+        if entity == "sub":
+            if not any(f"sub-{v.removeprefix('sub-')}" in facts.participants for v in values):
+                return False
+        elif entity in ("datatype", "suffix", "ses", "extension"):
+            if getattr(name, entity) not in values:
+                return False
+        elif name.entities.get(entity) not in values:
+            return False
+    return True
+
+
+def decide(facts: Iterable[Facts], judge: Judge) -> list[Verdict]:
+    """Verdicts for all files, in their order."""
+    verdicts = [Verdict(f, judge.judge(f)) for f in facts]
+    if judge.policy.own:
+        return _one_per_content(verdicts)
+    return _one_per_content(_refuse_duplicates(verdicts))
+
+
+_IMAGE_EXTENSIONS = frozenset((".nii", ".nii.gz", ".dcm", ".mgz"))
+#: bytes; below this a file can be the same for everyone (an empty one is)
+_TRIVIAL = 4096
+
+
+def _refuse_duplicates(verdicts: list[Verdict]) -> list[Verdict]:
+    """Refuse images that stand under disjoint participants."""
+    people: dict[str, set[frozenset[str]]] = defaultdict(set)
+    for v in verdicts:
+        name = bids_name(v.facts.path)
+        image = name.extension in _IMAGE_EXTENSIONS and (v.facts.size or _TRIVIAL) >= _TRIVIAL
+        if v.facts.entry.key and v.facts.participants and image:
+            people[v.facts.entry.key].add(v.facts.participants)
+    doubled = {
+        key
+        for key, groups in people.items()
+        if len(groups) > 1 and not frozenset.intersection(*groups)
+    }
+    return [
+        replace(v, reasons=(*v.reasons, _DUPLICATE)) if v.facts.entry.key in doubled else v
+        for v in verdicts
+    ]
+
+
+def _one_per_content(verdicts: list[Verdict]) -> list[Verdict]:
+    """Deny a key everywhere when it is denied anywhere."""
+    denied: dict[str, Verdict] = {}
+    for v in verdicts:
+        if v.facts.entry.key and not v.permit:
+            denied.setdefault(v.facts.entry.key, v)
+    result = []
+    for v in verdicts:
+        other = denied.get(v.facts.entry.key or "")
+        if other is not None and v.permit:
+            reason = Reason("content", _SHARED_CONTENT, other.reasons[0].remedy)
+            v = replace(v, reasons=(reason,))
+        result.append(v)
+    return result

@@ -1,0 +1,56 @@
+"""What is withheld, gathered so that a person can read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from .plans import natural
+from .reports import WithheldReport
+from .verdicts import Reason, Verdict
+
+#: these say that something has to be mended; the others that a rule was applied
+_PROBLEMS = frozenset(("finding", "identity", "mention"))
+#: what nobody expects to leave needs no line of its own
+_SILENT = frozenset((".datalad",))
+
+
+@dataclass
+class _Group:
+    reason: Reason
+    files: int = 0
+    size: int = 0
+    example: str = ""
+
+
+def group_withheld(verdicts: Iterable[Verdict]) -> Iterator[WithheldReport]:
+    """One report for each who and first reason, in a stable order."""
+    groups: dict[tuple[str, str], _Group] = {}
+    for v in verdicts:
+        top = v.facts.path.split("/", 1)[0]
+        if top in _SILENT:
+            continue
+        for reason in _distinct(v.reasons):
+            who = reason.participant or "+".join(sorted(v.facts.participants)) or top
+            group = groups.setdefault((who, reason.sentence), _Group(reason, example=v.facts.path))
+            group.files += 1
+            group.size += v.facts.size or 0
+    for (who, sentence), group in sorted(groups.items(), key=lambda g: natural(g[0][0])):
+        yield WithheldReport(
+            who=who,
+            component=group.reason.component,
+            sentence=sentence,
+            remedy=group.reason.remedy,
+            files=group.files,
+            size=group.size,
+            problem=group.reason.component in _PROBLEMS,
+            example=group.example,
+        )
+
+
+def _distinct(reasons: Iterable[Reason]) -> list[Reason]:
+    """The first reason of each participant: one is enough to see that it stays."""
+    first: dict[str | None, Reason] = {}
+    for reason in reasons:
+        first.setdefault(reason.participant, reason)
+    return list(first.values())
