@@ -131,6 +131,9 @@ def _state(ds, checkout, at):
             data = "no data"
         form = found.record.form if found.record else None
         what = f"{found.state}{f' ({form})' if form else ''}"
+        if person.partly:
+            scope = found.record.scope if found.record else ""
+            what += f", {scope} only: {person.partly} of {count(person.files, 'file')}"
         yield record(
             ds,
             ACTION,
@@ -143,6 +146,7 @@ def _state(ds, checkout, at):
             permits=permits,
             reason=found.reason,
             records=person.records,
+            permitted_files=person.partly or (person.files if permits else 0),
             files=person.files,
             bytes=person.size,
             at=state.at.isoformat(),

@@ -255,15 +255,17 @@ def _problem(report, to):
 def _summary(report, to):
     from ..sharing.plans import Action
     from ..sharing.policies import format_size
+    from ..sharing.withheld import files_withheld
 
     plan = report.plan
+    withheld = files_withheld(plan.withheld)
     send, keep, defer = (plan.total(a) for a in (Action.SEND, Action.KEEP, Action.DEFER))
     room = "unknown" if plan.room is None else format_size(plan.room)
     word = "to send" if report.dry_run else "sent"
     message = (
         f"{to}: {count(send[0], 'unit')} {word} ({format_size(send[2])} into {room}),"
         f" {keep[0]} there already, {defer[0]} deferred,"
-        f" {count(len(plan.withheld), 'file')} withheld"
+        f" {count(withheld, 'file')} withheld"
     )
     status = "ok" if report.changed or report.dry_run else "notneeded"
     if status == "notneeded":
@@ -274,7 +276,7 @@ def _summary(report, to):
         "held": plan.held,
         "bytes": send[2],
         "units": {"send": send[0], "keep": keep[0], "defer": defer[0]},
-        "withheld_files": len(plan.withheld),
+        "withheld_files": withheld,
         "complete": report.complete,
         "event": report.event,
     }

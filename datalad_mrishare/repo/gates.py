@@ -8,10 +8,8 @@ stops a person who means to: they stop accidents.
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Collection
-from pathlib import Path
 
 from ..errors import RepoError
 from .process import git, git_text
@@ -20,11 +18,24 @@ from .worktree import Checkout, write_file
 
 _MARK = "mrishare-locked"
 _CLOSED = "mrishare.closedurl"
-_BEFORE = "pre-push.before-mrishare"
+_EARLIER = "mrishare.earlierhooks"
 
-_HOOK = f"""#!/bin/sh
-# datalad-mrishare: a remote without a policy, or one that is served from a release
-# repository, receives nothing from here. An earlier hook follows below.
+# git-annex enables no special remote while .git/hooks/pre-push is not its own to the
+# letter, so ours stand in a directory in front of the others and hand over to them
+_HOOKS = """
+applypatch-msg pre-applypatch post-applypatch pre-commit pre-merge-commit prepare-commit-msg
+commit-msg post-commit pre-rebase post-checkout post-merge pre-push pre-receive update
+post-receive post-update pre-auto-gc post-rewrite
+""".split()
+
+_HAND_OVER = f"""earlier="$(git config {_EARLIER})"
+earlier="${{earlier:-$(git rev-parse --git-common-dir)/hooks}}/$(basename "$0")"
+if [ -x "$earlier" ]; then exec "$earlier" "$@"; fi
+exit 0
+"""
+
+_PRE_PUSH = f"""# datalad-mrishare: a remote without a policy, or one that is served from a release
+# repository, receives nothing from here.
 if [ "$(git config --bool "remote.$1.{_MARK}")" = true ]; then
     echo "mrishare: remote '$1' is locked, it has no sharing policy." >&2
     echo "mrishare: declare one: datalad mrishare-sibling '$1' --policy PRESET" >&2
@@ -34,9 +45,6 @@ if git config --get-all {_CLOSED} | grep -qxF -- "$2"; then
     echo "mrishare: this sibling is served by 'datalad mrishare-publish' only." >&2
     exit 1
 fi
-earlier="$(dirname "$0")/{_BEFORE}"
-if [ -x "$earlier" ]; then exec "$earlier" "$@"; fi
-exit 0
 """
 
 
@@ -117,25 +125,28 @@ def closed_urls(checkout: Checkout) -> list[str]:
 
 
 def install_hook(checkout: Checkout) -> None:
-    """Put our pre-push hook in front of an existing one, once.
+    """Put our pre-push hook in front of the hooks there are, once.
+
+    All other hooks are handed over to where they were: ``core.hooksPath`` as it was set
+    before, else ``.git/hooks``.
 
     Raises
     ------
     RepoError
-        When the hooks directory cannot be written.
+        When the hooks cannot be written.
     """
-    hooks = Path(git_text(checkout.path, "rev-parse", "--git-common-dir"))
-    hooks = (checkout.path / hooks).resolve() / "hooks"
-    hook, earlier = hooks / "pre-push", hooks / _BEFORE
-    if hook.is_file() and hook.read_text(errors="replace") == _HOOK:
-        return
-    try:
-        hooks.mkdir(exist_ok=True)
-        if hook.exists() and not earlier.exists() and _MARK not in hook.read_text(errors="replace"):
-            os.rename(hook, earlier)
-        write_file(hook, _HOOK.encode())
-        hook.chmod(0o755)
-    except OSError as exc:
-        raise RepoError(
-            f"the pre-push hook cannot be written: {exc.strerror}", where=str(hook)
-        ) from exc
+    ours = checkout.ours / "hooks"
+    current = git_text(checkout.path, "config", "core.hooksPath", ok=(0, 1))
+    if current != str(ours):
+        # ours of a time when the dataset was elsewhere is nobody's
+        if current and not current.endswith("/mrishare/hooks"):
+            git(checkout.path, "config", "--local", _EARLIER, current)
+        git(checkout.path, "config", "--local", "core.hooksPath", str(ours))
+    for name in _HOOKS:
+        text = "#!/bin/sh\n" + (_PRE_PUSH if name == "pre-push" else "") + _HAND_OVER
+        hook = ours / name
+        write_file(hook, text.encode())
+        try:
+            hook.chmod(0o755)
+        except OSError as exc:
+            raise RepoError(f"cannot be made executable: {exc.strerror}", where=str(hook)) from exc

@@ -6,6 +6,7 @@ as a decision.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -25,6 +26,7 @@ from ..repo.locks import lock
 from ..repo.worktree import Checkout
 from .explaining import decide_all
 from .facts import Facts, Kind
+from .plans import natural
 from .registry import outside_registry, save_records, uncommitted
 from .snapshot import Snapshot, take_snapshot
 from .verdicts import Verdict
@@ -111,13 +113,18 @@ def file_grant(facts: Facts, resolver: Resolver) -> Grant:
 
 @dataclass(frozen=True)
 class ParticipantState:
-    """What is on record for a participant and how much data there is."""
+    """What is on record for a participant and how much data there is.
+
+    ``resolution`` is about everything of the participant, or, where that permits nothing,
+    about the files that something permits: then ``partly`` counts them.
+    """
 
     participant: str
     resolution: Resolution
     records: int
     files: int
     size: int
+    partly: int = 0
 
 
 @dataclass(frozen=True)
@@ -147,20 +154,30 @@ def consent_state(checkout: Checkout, at: date | None = None) -> ConsentState:
     day = at or date.today()
     resolver = Resolver(state.registry, day, known=at)
     facts = [f for f in state.facts() if f.participants and f.kind is not Kind.EXCLUDED]
-    counts: dict[str, list[int]] = {p: [0, 0] for p in state.participants}
+    data: dict[str, list[Facts]] = {p: [] for p in state.participants}
     for f in facts:
         for p in f.participants:
-            counts[p][0] += 1
-            counts[p][1] += f.size or 0
-    records = [r.participant_id for r in state.registry.records if at is None or r.recorded <= at]
-    people = tuple(
-        ParticipantState(p, resolver.resolve(p), records.count(p), *counts[p])
-        for p in sorted(counts)
-    )
+            data[p].append(f)
+    known = (r for r in state.registry.records if at is None or r.recorded <= at)
+    records = Counter(r.participant_id for r in known)
+    people = tuple(_person(p, data[p], records[p], resolver) for p in sorted(data, key=natural))
     shares = tuple(
         _share(name, decide_all(state, policy, at)) for name, policy in state.policies.items()
     )
     return ConsentState(day, people, shares, outside_registry(checkout) is not None)
+
+
+def _person(
+    participant: str, data: list[Facts], records: int, resolver: Resolver
+) -> ParticipantState:
+    whole = resolver.resolve(participant)
+    size = sum(f.size or 0 for f in data)
+    open_ = []
+    if whole.grant.is_bottom:
+        resolved = (resolver.resolve(participant, f.scope) for f in data)
+        open_ = [r for r in resolved if not r.grant.is_bottom]
+    decides = open_[0] if open_ else whole
+    return ParticipantState(participant, decides, records, len(data), size, len(open_))
 
 
 def _share(name: str, verdicts: Iterable[Verdict]) -> SiblingShare:

@@ -319,9 +319,10 @@ def _bring_back(checkout: Checkout, name: str, address: Address) -> None:
     known = remotes(checkout.path)
     if name not in known:
         git(checkout.path, "remote", "add", name, address.url)
-    if address.storage and address.storage["name"] not in known:
+    if address.storage:
         stored = address.storage["name"]
-        annex(checkout.path, "enableremote", stored, env=checkout.identity)
+        if stored not in known:
+            annex(checkout.path, "enableremote", stored, env=checkout.identity)
         git(checkout.path, "config", f"remote.{name}.annex-ignore", "true")
         git(checkout.path, "config", f"remote.{name}.datalad-publish-depends", stored)
     shutil.rmtree(checkout.ours / name, ignore_errors=True)

@@ -23,6 +23,11 @@ class _Group:
     example: str = ""
 
 
+def files_withheld(verdicts: Iterable[Verdict]) -> int:
+    """How many files are withheld, without those that nobody expects to leave."""
+    return sum(1 for v in verdicts if v.facts.path.split("/", 1)[0] not in _SILENT)
+
+
 def group_withheld(verdicts: Iterable[Verdict]) -> Iterator[WithheldReport]:
     """One report for each who and first reason, in a stable order."""
     groups: dict[tuple[str, str], _Group] = {}
