@@ -31,6 +31,20 @@ _NO_KEY = "SHA256E-s0--datalad-mrishare-no-such-key"
 Values = frozenset[str]
 
 
+def same_knowledge(repo: Path, remote: str) -> bool:
+    """Whether the git-annex branch that ``remote`` was last seen with says what ours says.
+
+    Content is compared, not commits: merging back and forth makes new ones for ever.
+    """
+    for name in ("git-annex", "synced/git-annex"):
+        there = f"refs/remotes/{remote}/{name}"
+        if git_succeeds(repo, "rev-parse", "-q", "--verify", there) and git_succeeds(
+            repo, "diff-tree", "--quiet", there, BRANCH
+        ):
+            return True
+    return False
+
+
 @dataclass
 class KeyLogs:
     """What the branch knows about keys.
@@ -44,13 +58,19 @@ class KeyLogs:
     stamps: dict[str, int] = field(default_factory=dict)
 
 
-def refresh(repo: Path) -> None:
+def refresh(repo: Path, env: Mapping[str, str] | None = None) -> None:
     """Let git-annex write its journal and merge what other branches know.
 
     ``git annex merge`` would also merge ``synced/*`` into the checked-out branch; asking
-    for a key that does not exist does the one without the other.
+    about a key that does not exist does the one without the other. ``env`` is the identity
+    to commit with, where git has none.
     """
-    annex(repo, "whereis", f"--key={_NO_KEY}", ok=(0, 1))
+    annex(repo, "metadata", f"--key={_NO_KEY}", env=env)
+
+
+def discover_remotes(repo: Path, env: Mapping[str, str] | None = None) -> None:
+    """Let git-annex look at remotes that it has not seen yet, and note their uuids."""
+    annex(repo, "whereis", f"--key={_NO_KEY}", env=env, ok=(0, 1))
 
 
 def read_logs(
@@ -194,7 +214,7 @@ def write_metadata(repo: Path, changes: Mapping[str, str], env: Mapping[str, str
     git(
         repo, "fast-import", "--quiet", "--force", stdin=b"".join(_fast_import(changes, name, mail))
     )
-    refresh(repo)
+    refresh(repo, env)
     git(repo, "update-ref", "-d", _IMPORT_REF)
     return len(changes)
 
@@ -234,11 +254,21 @@ def remote_configs(repo: Path, ref: str = BRANCH) -> dict[str, dict[str, str]]:
     found: dict[str, tuple[float, dict[str, str]]] = {}
     for line in _lines(repo, ref, "remote.log"):
         uuid, _, rest = line.partition(" ")
-        settings = dict(word.partition("=")[::2] for word in rest.split(" ") if "=" in word)
+        words = (word.partition("=") for word in rest.split(" ") if "=" in word)
+        settings = {name: _unescape(value) for name, _, value in words}
         when = float(settings.pop("timestamp", "0s").rstrip("s") or 0)
         if uuid not in found or when >= found[uuid][0]:
             found[uuid] = (when, settings)
     return {uuid: settings for uuid, (_, settings) in found.items()}
+
+
+def _unescape(value: str) -> str:
+    """White space in ``remote.log``.
+
+    >>> _unescape("ria+file:///my&32;store&38;more")
+    'ria+file:///my store&more'
+    """
+    return re.sub(r"&(\d+);", lambda found: chr(int(found[1])), value)
 
 
 def _lines(repo: Path, ref: str, name: str) -> list[str]:

@@ -95,16 +95,24 @@ def make_neutral(half: GitHalf, name: str, branch: str, *, with_annex: bool) -> 
     store, whose storage is a special remote).
     """
     path = half.path
-    if not half.contents() and any(r.endswith("/git-annex") for r in half.refs()):
-        _unmake_annex(half)
-    git(path, "config", "--local", "user.name", NEUTRAL["GIT_COMMITTER_NAME"])
-    git(path, "config", "--local", "user.email", NEUTRAL["GIT_COMMITTER_EMAIL"])
+    if not _is_neutral(path):
+        if not half.contents():
+            _unmake_annex(half)
+        git(path, "config", "--local", "user.name", NEUTRAL["GIT_COMMITTER_NAME"])
+        # the mark, last of all: from here on what it holds is ours, and stays
+        git(path, "config", "--local", "user.email", NEUTRAL["GIT_COMMITTER_EMAIL"])
     if not half.refs().get(f"refs/heads/{branch}"):
         git(path, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
     if not half.bare:
         git(path, "config", "--local", "receive.denyCurrentBranch", "updateInstead")
     if with_annex and not half.annexed():
         annex(path, "init", name, env=NEUTRAL)
+
+
+def _is_neutral(path: Path) -> bool:
+    """Whether :func:`make_neutral` has been here."""
+    mail = git_text(path, "config", "--local", "user.email", ok=(0, 1))
+    return mail == NEUTRAL["GIT_COMMITTER_EMAIL"]
 
 
 def _unmake_annex(half: GitHalf) -> None:

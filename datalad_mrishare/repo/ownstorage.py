@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SiblingError
-from .annexbranch import read_logs, refresh
+from .annexbranch import discover_remotes, read_logs, refresh, same_knowledge
 from .githalf import open_git_half
 from .locks import sweep_stale_locks
 from .process import annex, git, git_succeeds, git_text
@@ -68,12 +68,19 @@ class OwnStorage:
                 # git-annex gave up on it once when it was no annex yet
                 section = f"remote.{self.name}.annex-ignore"
                 git(self.checkout.path, "config", "--local", "--unset-all", section, ok=(0, 5))
+        self._learn()
+
+    def _learn(self) -> None:
+        """Take in what the sibling knows: while it received, it noted things, too."""
         git(self.checkout.path, "fetch", "--quiet", self.name, env=self.checkout.identity)
-        refresh(self.checkout.path)
+        refresh(self.checkout.path, self.checkout.identity)
 
     def uuid(self) -> str:
         """annex uuid of the repository that holds the sibling's content."""
         found = remotes(self.checkout.path)[self.content_remote].uuid
+        if found is None:
+            discover_remotes(self.checkout.path, self.checkout.identity)
+            found = remotes(self.checkout.path)[self.content_remote].uuid
         if found is None:
             raise SiblingError(
                 "git-annex does not know its uuid",
@@ -139,7 +146,7 @@ class OwnStorage:
         RepoError
             When the sibling has commits that this dataset has not.
         """
-        refresh(self.checkout.path)
+        self._learn()
         # beside a repository with an annex of its own, which writes its own git-annex branch
         target = "git-annex" if self.remote.depends else "synced/git-annex"
         refs = [f"refs/heads/git-annex:refs/heads/{target}"]
@@ -155,9 +162,4 @@ class OwnStorage:
 
     def behind(self) -> bool:
         """Whether the sibling lacks something that our git-annex branch knows."""
-        target = "git-annex" if self.remote.depends else "synced/git-annex"
-        there = f"refs/remotes/{self.name}/{target}"
-        if not git_succeeds(self.checkout.path, "rev-parse", "-q", "--verify", there):
-            return True
-        ours = git_text(self.checkout.path, "rev-parse", "refs/heads/git-annex")
-        return ours != git_text(self.checkout.path, "rev-parse", there)
+        return not same_knowledge(self.checkout.path, self.name)

@@ -16,7 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import RepoError
-from .annexbranch import read_logs, refresh, remote_configs
+from .annexbranch import (
+    discover_remotes,
+    read_logs,
+    refresh,
+    remote_configs,
+    same_knowledge,
+)
 from .githalf import make_neutral, open_git_half
 from .keys import object_paths
 from .lending import lend, take_back
@@ -83,8 +89,12 @@ class ReleaseRepository:
             self._build()
         sweep_stale_locks(self.path)
         self.take_back_all()
+        self._learn()
+
+    def _learn(self) -> None:
+        """Take in what the sibling knows: while it received, it noted things, too."""
         git(self.path, "fetch", "--quiet", "--prune", self.name, env=NEUTRAL)
-        refresh(self.path)
+        refresh(self.path, NEUTRAL)
 
     def _build(self) -> None:
         """Build beside and rename, so that there is a whole repository or none."""
@@ -115,7 +125,7 @@ class ReleaseRepository:
         if self.address.storage:
             git(building, "config", f"remote.{self.name}.annex-ignore", "true")
         git(building, "fetch", "--quiet", self.name, env=NEUTRAL)
-        refresh(building)
+        refresh(building, NEUTRAL)
         if self.address.storage:
             self._add_storage(building, self.address.storage)
         os.rename(building, self.path)
@@ -140,6 +150,9 @@ class ReleaseRepository:
         if self.address.storage:
             return self.address.storage["uuid"]
         remote = remotes(self.path)[self.name]
+        if remote.uuid is None:
+            discover_remotes(self.path, NEUTRAL)
+            remote = remotes(self.path)[self.name]
         if remote.uuid is None:
             raise RepoError(
                 "git-annex does not know the sibling's uuid",
@@ -239,7 +252,7 @@ class ReleaseRepository:
 
     def push(self, commit: str | None, pass_fds: Sequence[int] = ()) -> None:
         """Push the release (when there is one) and what git-annex knows, both or neither."""
-        refresh(self.path)
+        self._learn()
         # beside a repository with an annex of its own, which writes its own git-annex branch
         target = "refs/heads/git-annex" if self.address.storage else "refs/heads/synced/git-annex"
         refs = [f"refs/heads/git-annex:{target}"]
@@ -255,12 +268,7 @@ class ReleaseRepository:
 
     def behind(self) -> bool:
         """Whether the sibling lacks something that our git-annex branch knows."""
-        target = "git-annex" if self.address.storage else "synced/git-annex"
-        there = f"refs/remotes/{self.name}/{target}"
-        if not git_succeeds(self.path, "rev-parse", "-q", "--verify", there):
-            return True
-        ours = git_text(self.path, "rev-parse", "refs/heads/git-annex")
-        return ours != git_text(self.path, "rev-parse", there)
+        return not same_knowledge(self.path, self.name)
 
 
 def find_object(gitdir: Path, key: str) -> Path | None:

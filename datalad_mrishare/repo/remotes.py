@@ -46,7 +46,8 @@ class Remote:
 
 def remotes(repo: Path) -> dict[str, Remote]:
     """All remotes of ``repo`` by name."""
-    raw = git(repo, "config", "--local", "-z", "--get-regexp", r"^remote\.", ok=(0, 1))
+    words = ("config", "--local", "--includes", "-z", "--get-regexp", r"^remote\.")
+    raw = git(repo, *words, ok=(0, 1))
     found: dict[str, dict[str, str]] = {}
     for item in raw.decode("utf-8", "surrogateescape").split("\0"):
         key, _, value = item.partition("\n")
@@ -55,6 +56,19 @@ def remotes(repo: Path) -> dict[str, Remote]:
         name, _, variable = key[len("remote.") :].rpartition(".")
         found.setdefault(name, {})[variable.lower()] = value
     return {name: Remote(name, settings) for name, settings in found.items()}
+
+
+def destinations(repo: Path) -> dict[str, set[str]]:
+    """Every URL that git would fetch from or push to under each remote's name.
+
+    Unlike the configuration read by :func:`remotes` these are what is left after
+    ``insteadOf`` and all push URLs were heeded; special remotes are not among them.
+    """
+    found: dict[str, set[str]] = {}
+    for line in git_text(repo, "remote", "-v").splitlines():
+        name, _, rest = line.partition("\t")
+        found.setdefault(name, set()).add(re.sub(r" \((fetch|push)\).*$", "", rest))
+    return found
 
 
 def local_path(url: str, base: Path) -> Path | None:
@@ -85,6 +99,10 @@ def storage_settings(repo: Path, remote: Remote) -> dict[str, str]:
     """
     settings = dict(remote_configs(repo).get(remote.uuid or "", {}))
     settings.pop("autoenable", None)
+    store = store_path(settings.get("url", ""))
+    if store is not None:
+        # the way there may lead through directories that are nobody's business
+        settings["url"] = f"ria+file://{os.path.normpath(store)}"
     settings.update(name=remote.name, uuid=remote.uuid or "")
     return settings
 

@@ -8,6 +8,7 @@ from datetime import date
 
 from ..consent.resolution import Resolver
 from ..errors import InputError
+from ..repo.release import find_object
 from ..repo.worktree import Checkout
 from .facts import Kind
 from .policies import Policy, policy_of
@@ -70,8 +71,17 @@ def explain(
                 remedy="Register it: datalad mrishare-register",
             )
         for verdict in found:
-            note = "" if policy.own or not verdict.permit else _NOTES.get(verdict.facts.kind, "")
-            yield Explanation(verdict.facts.path, verdict, note)
+            yield Explanation(verdict.facts.path, verdict, _note(checkout, policy, verdict))
+
+
+def _note(checkout: Checkout, policy: Policy, verdict: Verdict) -> str:
+    """How a permitted file would leave, or what keeps it here all the same."""
+    key = verdict.facts.entry.key
+    if not verdict.permit:
+        return ""
+    if key and find_object(checkout.gitdir, key) is None:
+        return "its content is not in this dataset, get it first: datalad get"
+    return "" if policy.own else _NOTES.get(verdict.facts.kind, "")
 
 
 def decide_all(state: Snapshot, policy: Policy, at: date | None) -> list[Verdict]:

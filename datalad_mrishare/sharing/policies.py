@@ -92,6 +92,28 @@ def presets() -> dict[str, dict[str, Any]]:
     return dict(load_yaml(text, "resources/policies.yaml").value)
 
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+#: what else is kept beside the release repositories in .git/mrishare
+_TAKEN = re.compile(r"(hooks|lock|dataset|.*\.(lock|journal))")
+
+
+def check_name(name: str, where: str | None = None) -> None:
+    """Refuse a name that cannot be the name of a sibling and of its release repository.
+
+    Raises
+    ------
+    InputError
+        Always naming what may be used.
+    """
+    if not _NAME.fullmatch(name) or _TAKEN.fullmatch(name):
+        raise InputError(
+            "is not a name for a sibling",
+            where=where or repr(name),
+            remedy="Use letters, digits, dots, dashes and underscores, but neither `hooks`, `lock`,"
+            " `dataset` nor an ending .lock or .journal. To rename: git remote rename OLD NEW",
+        )
+
+
 def parse_policy(name: str, values: Mapping[str, Any], document: Document, *path: str) -> Policy:
     """A policy from what is written for it.
 
@@ -267,6 +289,7 @@ def load_policies(text: str | None, where: str = SIBLINGS_FILE) -> dict[str, Pol
         raise InputError("must hold `siblings:` and nothing else", where=where)
     found = {}
     for name, values in declared.items():
+        check_name(str(name), document.at("siblings", name))
         if not isinstance(values, Mapping):
             raise InputError("a policy is a mapping", where=document.at("siblings", name))
         found[name] = parse_policy(name, values, document, "siblings", name)

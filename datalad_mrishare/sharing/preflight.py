@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..repo.ownstorage import OwnStorage
-from ..repo.release import ReleaseRepository
-from ..repo.remotes import Remote, local_path, remotes
+from ..repo.release import Address, ReleaseRepository
+from ..repo.remotes import destinations, local_path, remotes
 from ..repo.room import free_bytes
 from .plans import Action, Plan, Room
 from .policies import Policy, format_size
@@ -50,26 +50,24 @@ def _registry(state: Snapshot) -> Iterator[ProblemReport]:
 
 def _open_doors(state: Snapshot, store: ReleaseRepository) -> Iterator[ProblemReport]:
     """Remotes of the steward's repository that lead to the shared sibling."""
-    for name, remote in remotes(state.checkout.path).items():
-        if leads_to(remote, store, state.checkout.path):
-            yield ProblemReport(
-                "leads from this dataset to a sibling that is shared, past the release repository",
-                f"remote '{name}'",
-                f"Remove it: git remote remove {name}",
-            )
+    for name in leading_to(store.address, state.checkout.path):
+        yield ProblemReport(
+            "leads from this dataset to a sibling that is shared, past the release repository",
+            f"remote '{name}'",
+            f"Remove it: git remote remove {name}",
+        )
 
 
-def leads_to(remote: Remote, store: ReleaseRepository, base: Path) -> bool:
-    """Whether a remote of the steward's repository reaches the sibling of ``store``."""
-    storage = store.address.storage
-    if storage and remote.uuid == storage["uuid"]:
-        return True
-    if remote.url is None:
-        return False
-    if remote.url == store.address.url:
-        return True
-    here, there = local_path(remote.url, base), store.place
-    return here is not None and there is not None and _same(here, there)
+def leading_to(address: Address, repo: Path) -> list[str]:
+    """Remotes of ``repo`` that fetch from, push to or store content at ``address``."""
+    uuid = address.storage["uuid"] if address.storage else None
+    found = {n for n, remote in remotes(repo).items() if uuid and remote.uuid == uuid}
+    there = local_path(address.url, repo)
+    for name, urls in destinations(repo).items():
+        places = [local_path(url, repo) for url in urls]
+        if address.url in urls or any(there and p and _same(p, there) for p in places):
+            found.add(name)
+    return sorted(found)
 
 
 def _same(a: Path, b: Path) -> bool:

@@ -8,7 +8,6 @@ and declaring again goes on where it stopped.
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,13 +24,11 @@ from ..repo.process import annex, git
 from ..repo.release import Address, ReleaseRepository
 from ..repo.remotes import Remote, local_path, remotes, remove_remote, storage_settings, store_path
 from ..repo.worktree import Checkout
-from .policies import SIBLINGS_FILE, Policy, load_policies, parse_policy, presets
-from .preflight import leads_to
+from .policies import SIBLINGS_FILE, Policy, check_name, load_policies, parse_policy, presets
+from .preflight import leading_to
 from .publishing import dataset_id
 from .registry import read_file_at, uncommitted
 from .snapshot import require_registered
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -65,8 +62,8 @@ def declare(checkout: Checkout, name: str, spec: str, *, dry_run: bool = False) 
     SiblingError
         When there is no such sibling, or it is not empty and is to be shared.
     """
+    check_name(name)
     require_registered(checkout)
-    _check_name(name)
     uncommitted(checkout).refuse()
     with lock(checkout.ours / f"{name}.lock", f"sibling '{name}'"):
         declared = _declared(checkout)
@@ -74,18 +71,10 @@ def declare(checkout: Checkout, name: str, spec: str, *, dry_run: bool = False) 
         policy = _parsed(name, written)
         before = _parsed(name, declared[name]) if name in declared else None
         remote = remotes(checkout.path).get(name)
+        _must_be_its_own(checkout, name, declared)
         if policy.own:
             return _declare_own(checkout, policy, before, written, remote, dry_run)
         return _declare_shared(checkout, policy, before, written, remote, dry_run)
-
-
-def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise InputError(
-            "is not a name for a sibling",
-            where=repr(name),
-            remedy="Use letters, digits, dots, dashes and underscores",
-        )
 
 
 def read_spec(name: str, spec: str) -> dict[str, Any]:
@@ -138,9 +127,12 @@ def _kept_place(values: Mapping[str, Any] | None) -> dict[str, Any]:
     return {k: v for k, v in (values or {}).items() if k in ("url", "storage")}
 
 
-def _save(checkout: Checkout, siblings: Mapping[str, Any], message: str) -> bool:
+def _save(checkout: Checkout, name: str, written: Mapping[str, Any] | None) -> bool:
+    """Commit what is written for ``name``, or that nothing is any more."""
     with lock(checkout.ours / "dataset.lock", "this dataset"):
-        data = _dump(siblings).encode("utf-8")
+        siblings = {**_declared(checkout), name: written}
+        data = _dump({k: v for k, v in siblings.items() if v is not None}).encode("utf-8")
+        message = f"{'Reopen' if written is None else 'Declare'} sibling {name}"
         return checkout.commit_files({SIBLINGS_FILE: data}, message) is not None
 
 
@@ -162,7 +154,7 @@ def _declare_own(
     where = OwnStorage(checkout, name).remote.url or ""  # raises when there is no such remote
     if dry_run:
         return Declared(policy, before != policy, False, where)
-    changed = _save(checkout, {**_declared(checkout), name: written}, f"Declare sibling {name}")
+    changed = _save(checkout, name, written)
     for half in (name, remote.depends if remote else None):
         changed = bool(half and unlock_remote(checkout, half)) or changed
     return Declared(policy, changed, False, where)
@@ -179,9 +171,9 @@ def _declare_shared(
     name = policy.name
     address = policy.address
     if remote is not None:
-        address = address_of(checkout, remote)
+        address = address_of(checkout, remote, address)
         _must_be_movable(checkout, name, address)
-        written.update(url=address.url)
+        written = {k: v for k, v in written.items() if k != "storage"} | {"url": address.url}
         if address.storage:
             written["storage"] = dict(address.storage)
     elif address is None:
@@ -191,26 +183,37 @@ def _declare_shared(
             remedy=f"Create it, for example: git init --bare DIR && git remote add {name} DIR",
         )
     policy = _parsed(name, written)
+    halves = _halves(checkout, name, address)
     if dry_run:
-        return Declared(policy, policy != before or remote is not None, False, address.url)
-    if address.storage and remote is not None:
+        return Declared(policy, policy != before, bool(halves), address.url)
+    if address.storage and address.storage["name"] in halves:
         # else every clone of this dataset would enable it by itself
         stored = address.storage["name"]
         annex(checkout.path, "configremote", stored, "autoenable=false", env=checkout.identity)
-    changed = _save(checkout, {**_declared(checkout), name: written}, f"Declare sibling {name}")
+    changed = _save(checkout, name, written)
     identity = dataset_id(checkout, "HEAD")
     release = ReleaseRepository(checkout.path, checkout.gitdir, name, address, identity)
     release.open()
     close_url(checkout, address.url)
-    if remote is not None:
-        if address.storage:
-            remove_remote(checkout.path, address.storage["name"])
-        remove_remote(checkout.path, name)
-    return Declared(policy, changed, remote is not None, address.url)
+    for half in halves:
+        remove_remote(checkout.path, half)
+    return Declared(policy, changed, bool(halves), address.url)
 
 
-def address_of(checkout: Checkout, remote: Remote) -> Address:
+def _halves(checkout: Checkout, name: str, address: Address) -> list[str]:
+    """The remotes of the steward's repository that are the sibling; one after a kill."""
+    known = remotes(checkout.path)
+    storage = address.storage or {}
+    content = known.get(storage.get("name", ""))
+    found = [content.name] if content and content.uuid == storage["uuid"] else []
+    return [*found, name] if name in known else found
+
+
+def address_of(checkout: Checkout, remote: Remote, declared: Address | None = None) -> Address:
     """Where a sibling made with git or DataLad is.
+
+    ``declared`` is what a command that was killed had written down: it tells of a content
+    half that has left this repository already.
 
     Raises
     ------
@@ -233,6 +236,8 @@ def address_of(checkout: Checkout, remote: Remote) -> Address:
     if remote.depends is None:
         return Address(str(place))
     half = remotes(checkout.path).get(remote.depends)
+    if half is None and declared and declared.storage and declared.url == str(place):
+        return declared
     settings = storage_settings(checkout.path, half) if half is not None else {}
     if settings.get("externaltype") != "ora" or store_path(settings.get("url", "")) is None:
         raise SiblingError(
@@ -259,14 +264,25 @@ def _must_be_movable(checkout: Checkout, name: str, address: Address) -> None:
                 f" && datalad mrishare-sibling {name}-release --policy PRESET"
             ),
         )
-    release = ReleaseRepository(checkout.path, checkout.gitdir, name, address)
     storage = address.storage["name"] if address.storage else None
-    for other in remotes(checkout.path).values():
-        if other.name not in (name, storage) and leads_to(other, release, checkout.path):
+    for other in leading_to(address, checkout.path):
+        if other not in (name, storage):
             raise SiblingError(
                 f"leads to the same place as sibling '{name}'",
-                where=f"remote '{other.name}'",
-                remedy=f"Remove it first: git remote remove {other.name}",
+                where=f"remote '{other}'",
+                remedy=f"Remove it first: git remote remove {other}",
+            )
+
+
+def _must_be_its_own(checkout: Checkout, name: str, declared: Mapping[str, Any]) -> None:
+    """Two siblings at one place, and the wider policy would be undone by the other."""
+    for other, values in declared.items():
+        address = _parsed(other, values).address
+        if other != name and address and name in leading_to(address, checkout.path):
+            raise SiblingError(
+                f"leads to the same place as sibling '{other}', which is shared",
+                where=f"remote '{name}'",
+                remedy=f"Remove it: git remote remove {name}",
             )
 
 
@@ -288,9 +304,20 @@ def reopen(checkout: Checkout, name: str, *, dry_run: bool = False) -> Reopened:
         When nothing is known of such a sibling.
     """
     require_registered(checkout)
-    _check_name(name)
-    declared = _declared(checkout)
-    values = declared.get(name)
+    if dry_run:
+        return _reopen(checkout, name, dry_run)
+    uncommitted(checkout).refuse()
+    with lock(_lock_file(checkout, name), f"sibling '{name}'"):
+        return _reopen(checkout, name, dry_run)
+
+
+def _lock_file(checkout: Checkout, name: str) -> Path:
+    # a remote that is only locked may have a name that no sibling can have
+    return checkout.ours / f"{name.replace('/', '%')}.lock"
+
+
+def _reopen(checkout: Checkout, name: str, dry_run: bool) -> Reopened:
+    values = _declared(checkout).get(name)
     policy = _parsed(name, values) if values else None
     remote = remotes(checkout.path).get(name)
     if policy is None and remote is None:
@@ -303,14 +330,12 @@ def reopen(checkout: Checkout, name: str, *, dry_run: bool = False) -> Reopened:
     locked = remote is not None and is_locked(remote)
     if dry_run:
         return Reopened(name, locked, moved)
-    with lock(checkout.ours / f"{name}.lock", f"sibling '{name}'"):
-        if moved:
-            assert policy is not None and policy.address is not None
-            _bring_back(checkout, name, policy.address)
-            rest = {k: v for k, v in declared.items() if k != name}
-            _save(checkout, rest, f"Reopen sibling {name}")
-        if remote is not None:
-            unlock_remote(checkout, name)
+    if moved:
+        assert policy is not None and policy.address is not None
+        _bring_back(checkout, name, policy.address)
+        _save(checkout, name, None)
+    if remote is not None:
+        unlock_remote(checkout, name)
     return Reopened(name, locked, moved)
 
 

@@ -98,7 +98,7 @@ def take_snapshot(checkout: Checkout) -> Snapshot:
     """
     require_registered(checkout)
     checkout.settle()
-    refresh(checkout.path)
+    refresh(checkout.path, checkout.identity)
     branch = f"refs/heads/{checkout.plain_branch()}"
     if not git_succeeds(checkout.path, "rev-parse", "-q", "--verify", branch):
         raise NotRegistered("has no commit yet", where=str(checkout.path))
