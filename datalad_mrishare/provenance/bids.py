@@ -97,7 +97,7 @@ def bids_name(path: str) -> BidsName:
     stem, dot, rest = file_name.partition(".")
     *parts, last = stem.split("_")
     pairs = tuple((m[1], m[2]) for m in map(_PART.fullmatch, parts) if m)
-    suffix = last if "-" not in last and (parts or last in SUFFIXES) else ""
+    suffix = last if "-" not in last and (pairs or last in SUFFIXES) else ""
     ses = next((label for name, label in pairs if name == "ses"), "")
     if not ses:
         ses = next((d[4:] for d in directories if d.startswith("ses-") and len(d) > 4), "")

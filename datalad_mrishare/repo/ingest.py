@@ -181,6 +181,18 @@ def commit_index(checkout: Checkout, message: str) -> str | None:
     return made
 
 
+def refresh_index(repo: Path) -> None:
+    """Let the index know files that are as they were added, so that `git status` is quick.
+
+    git-annex adds text without noting its times, and git then asks git-annex's filter
+    about each file, on every status: 500 files take 3 s. Without the filter the same
+    comparison takes 0.04 s; unlocked annexed files are left for the next status.
+    """
+    off = ("filter.annex.clean=", "filter.annex.process=", "filter.annex.required=false")
+    options = [word for setting in off for word in ("-c", setting)]
+    git(repo, *options, "update-index", "-q", "--refresh", ok=(0, 1))
+
+
 def set_presence(checkout: Checkout, keys: Iterable[str], *, here: bool) -> None:
     """Record that this repository has the content of ``keys``, or has it no more."""
     word = int(here)
