@@ -85,20 +85,24 @@ def read_logs(
     logs = KeyLogs()
     if not git_succeeds(repo, "rev-parse", "-q", "--verify", ref):
         return logs
-    places: dict[str, list[tuple[str, bool]]] = {}
+    # many keys share one log: git stores it once, and it is parsed once
+    located: dict[str, list[str]] = {}
+    described: dict[str, list[str]] = {}
     for name, oid in _log_names(repo, ref):
         is_metadata = name.endswith(".log.met")
         if not (metadata if is_metadata else locations):
             continue
         key = from_file_name(name[: -8 if is_metadata else -4])
         if keys is None or key in keys:
-            places.setdefault(oid, []).append((key, is_metadata))
-    for oid, content in read_blobs(repo, places):
-        for key, is_metadata in places[oid]:
-            if is_metadata:
-                logs.metadata[key], logs.stamps[key] = parse_metadata(content)
-            else:
-                logs.locations[key] = parse_locations(content)
+            (described if is_metadata else located).setdefault(oid, []).append(key)
+    for oid, content in read_blobs(repo, located):
+        places = parse_locations(content)
+        for key in located[oid]:
+            logs.locations[key] = places
+    for oid, content in read_blobs(repo, described):
+        fields, stamp = parse_metadata(content)
+        for key in described[oid]:
+            logs.metadata[key], logs.stamps[key] = fields, stamp
     return logs
 
 
@@ -118,7 +122,7 @@ def parse_locations(content: bytes) -> frozenset[str]:
     ['bb']
     """
     newest: dict[str, tuple[float, bool]] = {}
-    for line in content.decode("utf-8", "surrogateescape").splitlines():
+    for line in content.decode("utf-8", "surrogateescape").split("\n"):
         stamp, _, rest = line.partition("s ")
         status, _, uuid = rest.partition(" ")
         try:
@@ -137,7 +141,8 @@ def parse_metadata(content: bytes) -> tuple[dict[str, Values], int]:
     ({'a': frozenset({'y'}), 'b': frozenset({'hi there'})}, 2)
     """
     lines = []
-    for line in content.decode("utf-8", "surrogateescape").splitlines():
+    # not splitlines: a value may hold a separator of Unicode
+    for line in content.decode("utf-8", "surrogateescape").split("\n"):
         stamp, _, rest = line.partition("s ")
         try:
             lines.append((float(stamp), rest))
@@ -185,21 +190,34 @@ def metadata_changes(
     emptied. Keys that need nothing are absent from the result.
     """
     now = int(time.time())
+    nothing: dict[str, Values] = {}
     changes = {}
+    # keys with the same values before and after need the same words; both mappings keep
+    # what they hold alive, so an id stands for one value here
+    known: dict[tuple[int, int], str] = {}
     for key, fields in wanted.items():
-        current = logs.metadata.get(key, {})
-        words = []
-        for name in owned:
-            before, after = current.get(name, frozenset()), fields.get(name, frozenset())
-            if before == after:
-                continue
-            words.append(name)
-            words += [f"+{_encode_value(v)}" for v in sorted(after - before)]
-            words += [f"-{_encode_value(v)}" for v in sorted(before - after)]
-        if words:
+        current = logs.metadata.get(key, nothing)
+        pair = (id(current), id(fields))
+        if pair not in known:
+            known[pair] = _words(current, fields, owned)
+        if known[pair]:
             stamp = max(now, logs.stamps.get(key, 0) + 1)
-            changes[key] = f"{stamp}s {' '.join(words)}\n"
+            changes[key] = f"{stamp}s {known[pair]}\n"
     return changes
+
+
+def _words(
+    current: Mapping[str, Values], fields: Mapping[str, Values], owned: Collection[str]
+) -> str:
+    words = []
+    for name in owned:
+        before, after = current.get(name, frozenset()), fields.get(name, frozenset())
+        if before == after:
+            continue
+        words.append(name)
+        words += [f"+{_encode_value(v)}" for v in sorted(after - before)]
+        words += [f"-{_encode_value(v)}" for v in sorted(before - after)]
+    return " ".join(words)
 
 
 def write_metadata(repo: Path, changes: Mapping[str, str], env: Mapping[str, str]) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,6 +69,25 @@ def read_events(repo: Path, commit: str = "HEAD") -> list[dict[str, Any]]:
         if isinstance(event, dict):
             found += [{**event, "path": path} for path in paths[oid]]
     return sorted(found, key=lambda event: str(event["path"]))
+
+
+def left_behind(path: Path, kind: str, suffix: str = "") -> dict[str, bytes]:
+    """Events of this kind that a killed command wrote into the checkout and did not commit.
+
+    Temporary files of such a command are removed. Call this only while holding the lock on
+    the dataset.
+    """
+    for temporary in (path / DIRECTORY).glob(".mrishare-*"):
+        temporary.unlink()
+    status = git(path, "status", "--porcelain", "-z", "--untracked-files=all", "--", DIRECTORY)
+    end = "-".join(part for part in (kind, suffix) if part) + ".json"
+    name = re.compile(rf"{re.escape(DIRECTORY)}/[^/-]+-[0-9a-f]+-{re.escape(end)}")
+    found = {}
+    for line in status.split(b"\0"):
+        file = decode(line[3:])
+        if line[:2] in (b"??", b"A ") and name.fullmatch(file):
+            found[file] = (path / file).read_bytes()
+    return found
 
 
 def is_registered(path: Path) -> bool:

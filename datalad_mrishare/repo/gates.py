@@ -77,12 +77,13 @@ def lock_undeclared(checkout: Checkout, declared: Collection[str]) -> list[str]:
     """
     known = remotes(checkout.path)
     fine = set(declared) | {known[n].depends for n in declared if n in known}
-    newly = []
-    for name, remote in known.items():
-        if name not in fine and not is_locked(remote):
-            lock_remote(checkout, remote)
-            newly.append(name)
-    return newly
+    undeclared = [remote for name, remote in known.items() if name not in fine]
+    newly = [remote for remote in undeclared if not is_locked(remote)]
+    for remote in newly:
+        lock_remote(checkout, remote)
+    if undeclared or closed_urls(checkout):
+        install_hook(checkout)
+    return [remote.name for remote in newly]
 
 
 def is_locked(remote: Remote) -> bool:
@@ -97,7 +98,7 @@ def is_bolt(pushurl: str) -> bool:
 
 
 def lock_remote(checkout: Checkout, remote: Remote) -> None:
-    """Put all bolts on ``remote``."""
+    """Put both bolts on ``remote``; the hook stands once for all."""
     section = f"remote.{remote.name}"
     if _MARK not in remote.settings:
         for variable in _BOLTED:
@@ -111,7 +112,6 @@ def lock_remote(checkout: Checkout, remote: Remote) -> None:
         remedy = f"datalad mrishare-sibling {shlex.quote(remote.name)} --policy PRESET"
         bolt = f"/dev/null/locked, declare a policy first: {remedy}"
         _set(checkout, f"{section}.pushurl", [bolt])
-    install_hook(checkout)
 
 
 def _values(checkout: Checkout, variable: str) -> list[str]:
@@ -129,7 +129,7 @@ def _set(checkout: Checkout, variable: str, values: Sequence[str]) -> None:
 
 
 def unlock_remote(checkout: Checkout, name: str) -> bool:
-    """Take our bolts off the remote and put its own settings back; return whether there were any."""
+    """Take our bolts off and put the remote's own settings back; return whether there were any."""
     remote = remotes(checkout.path).get(name)
     if remote is None or _MARK not in remote.settings:
         return False

@@ -42,13 +42,28 @@ class GitHalf:
             for name in self.refs()
             if not name.endswith("/git-annex") and not name.startswith("refs/annex/")
         ]
-        branch = "refs/heads/git-annex"
-        if branch in self.refs() and any(True for _ in _log_names(self.path, branch)):
+        branches = [name for name in self.refs() if name.endswith("/git-annex")]
+        if any(True for branch in branches for _ in _log_names(self.path, branch)):
             found.append("a git-annex branch that knows keys")
-        objects = self.gitdir / "annex" / "objects"
-        if objects.is_dir() and any(files for _, _, files in os.walk(objects)):
+        if any(_has_files(self.gitdir / place) for place in ("annex/objects", "archives")):
             found.append("annexed content")
+        if not found and self._forgotten():
+            found.append("objects of branches that were deleted")
+        if not self.bare and any(p.name != ".git" for p in self.path.iterdir()):
+            found.append("files in its working tree")
         return found
+
+    def _forgotten(self) -> bool:
+        """Whether there are objects that no ref leads to."""
+        words = ("cat-file", "--batch-all-objects", "--batch-check=%(objectname)")
+        named = git_text(self.path, "rev-list", "--objects", "--no-object-names", "--all")
+        empty_tree = git_text(self.path, "hash-object", "-t", "tree", "--stdin")
+        return bool({*git_text(self.path, *words).split()} - {*named.split(), empty_tree})
+
+    def neutral(self) -> bool:
+        """Whether every commit there was made by this tool, or by none so far."""
+        makers = git_text(self.path, "log", "--all", "--format=%ae%n%ce").split()
+        return {*makers} <= {NEUTRAL["GIT_AUTHOR_EMAIL"], NEUTRAL["GIT_COMMITTER_EMAIL"]}
 
 
 def open_git_half(path: Path, name: str) -> GitHalf:
@@ -95,12 +110,11 @@ def make_neutral(half: GitHalf, name: str, branch: str, *, with_annex: bool) -> 
     store, whose storage is a special remote).
     """
     path = half.path
-    if not _is_neutral(path):
-        if not half.contents():
-            _unmake_annex(half)
-        git(path, "config", "--local", "user.name", NEUTRAL["GIT_COMMITTER_NAME"])
-        # the mark, last of all: from here on what it holds is ours, and stays
-        git(path, "config", "--local", "user.email", NEUTRAL["GIT_COMMITTER_EMAIL"])
+    # what holds our own commits only is ours, and stays
+    if not half.neutral() and not half.contents():
+        _unmake_annex(half)
+    git(path, "config", "--local", "user.name", NEUTRAL["GIT_COMMITTER_NAME"])
+    git(path, "config", "--local", "user.email", NEUTRAL["GIT_COMMITTER_EMAIL"])
     if not half.refs().get(f"refs/heads/{branch}"):
         git(path, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
     if not half.bare:
@@ -109,10 +123,8 @@ def make_neutral(half: GitHalf, name: str, branch: str, *, with_annex: bool) -> 
         annex(path, "init", name, env=NEUTRAL)
 
 
-def _is_neutral(path: Path) -> bool:
-    """Whether :func:`make_neutral` has been here."""
-    mail = git_text(path, "config", "--local", "user.email", ok=(0, 1))
-    return mail == NEUTRAL["GIT_COMMITTER_EMAIL"]
+def _has_files(place: Path) -> bool:
+    return place.is_dir() and any(files for _, _, files in os.walk(place))
 
 
 def _unmake_annex(half: GitHalf) -> None:

@@ -66,7 +66,7 @@ def is_annex(path: Path) -> bool:
 
 def has_annex_branch(path: Path) -> bool:
     """Whether the repository has a git-annex branch, its own or that of a remote."""
-    listed = git(path, "for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes")
+    listed = git(path, "for-each-ref", "--format=%(refname)")
     return any(ref.endswith(b"/git-annex") for ref in listed.splitlines())
 
 
@@ -208,12 +208,18 @@ def set_presence(checkout: Checkout, keys: Iterable[str], *, here: bool) -> None
 
 
 def fetch_history(checkout: Checkout, source: Path, name: str = "origin") -> None:
-    """Add ``source`` as a remote and fetch its branches and tags; nothing is written there."""
-    refs = f"+refs/heads/*:refs/remotes/{name}/*"
+    """Add ``source`` as a remote and fetch its branches and tags; nothing is written there.
+
+    A clone that git-annex has not seen yet knows locations only from its own remotes.
+    """
+    refs = [f"+refs/heads/*:refs/remotes/{name}/*"]
+    listed = git_text(source, "for-each-ref", "--format=%(refname)", "refs/remotes").splitlines()
+    learned = [ref for ref in listed if ref.endswith("/git-annex")]
+    refs += [f"+{ref}:{ref.replace('refs/', f'refs/mrishare/{name}/', 1)}" for ref in learned]
     if not git_succeeds(checkout.path, "config", "--local", f"remote.{name}.url"):
         git(checkout.path, "remote", "add", name, str(source))
     fetch = ("fetch", "-q", "--no-write-fetch-head", "--no-recurse-submodules", "--tags")
-    git(checkout.path, *fetch, name, refs, timeout=None)
+    git(checkout.path, *fetch, name, *refs, timeout=None)
 
 
 def check_out(checkout: Checkout, branch: str, commit: str, settings: Mapping[str, str]) -> None:

@@ -61,7 +61,7 @@ def sweep_stale_locks(gitdir: Path) -> list[Path]:
     git keeps a lock file open while it writes it; after a kill it stays behind and blocks
     every later command. Call this only while holding our own lock on the repository.
     """
-    places = [gitdir.glob("*.lock"), gitdir.glob("refs/**/*.lock"), gitdir.glob("annex/*.lck.lock")]
+    places = [gitdir.glob("*.lock"), gitdir.glob("refs/**/*.lock"), gitdir.glob("annex/*.lock")]
     left = [p for place in places for p in place if p.is_file()]
     if not left:
         return []

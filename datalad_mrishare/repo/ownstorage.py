@@ -6,7 +6,7 @@ branch is the steward's own. What this adds to ``datalad push`` is the explicit 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from .githalf import open_git_half
 from .locks import sweep_stale_locks
 from .process import annex, git, git_succeeds, git_text
 from .remotes import Remote, local_path, remotes
-from .transfer import Moved, Progress, copy_keys, drop_keys, keys_present
+from .transfer import Moved, Progress, copy_keys, drop_keys, keys_present, note_presence
 from .worktree import Checkout
 
 
@@ -55,10 +55,16 @@ class OwnStorage:
         """The sibling's directory, when it is on a path of this machine."""
         return local_path(self.remote.url or "", self.checkout.path)
 
-    def open(self) -> None:
-        """See that it is there and that git-annex knows it."""
-        if self.place:
-            half = open_git_half(self.place, self.name)
+    def open(self, *, prepare: bool = True) -> None:
+        """See that it is there and, with ``prepare``, that it is an annex.
+
+        Raises
+        ------
+        SiblingError
+            When the sibling cannot be reached or written.
+        """
+        half = open_git_half(self.place, self.name) if self.place else None
+        if half and prepare:
             sweep_stale_locks(half.gitdir)
             if half.bare and not any(r.startswith("refs/heads/") for r in half.refs()):
                 branch = f"refs/heads/{self.checkout.plain_branch()}"
@@ -91,9 +97,17 @@ class OwnStorage:
 
     def present(self) -> set[str]:
         """Keys that the sibling has according to the location log."""
+        if not self._annexed():
+            return set()
         uuid = self.uuid()
         logs = read_logs(self.checkout.path, metadata=False)
         return {key for key, places in logs.locations.items() if uuid in places}
+
+    def _annexed(self) -> bool:
+        """Whether it can have content already: a new repository on a path cannot."""
+        if self.remote.depends or self.place is None:
+            return True
+        return git_succeeds(self.place, "config", "--local", "annex.uuid")
 
     def released(self) -> str | None:
         """The commit that the sibling's branch is at."""
@@ -108,6 +122,7 @@ class OwnStorage:
         *,
         jobs: int = 1,
         progress: Progress | None = None,
+        reserve: int = 0,
         pass_fds: Sequence[int] = (),
     ) -> Iterator[Moved]:
         """Copy ``keys`` to the sibling."""
@@ -117,6 +132,7 @@ class OwnStorage:
             keys,
             jobs=jobs,
             progress=progress,
+            reserve=reserve,
             env=self.checkout.identity,
             pass_fds=pass_fds,
         )
@@ -137,6 +153,10 @@ class OwnStorage:
         return keys_present(
             self.checkout.path, self.content_remote, keys, env=self.checkout.identity
         )
+
+    def note(self, found: Mapping[str, bool]) -> None:
+        """Put right what git-annex thinks the sibling has."""
+        note_presence(self.checkout.path, self.uuid(), found, self.checkout.identity)
 
     def push(self, commit: str | None, pass_fds: Sequence[int] = ()) -> None:
         """Push the branch (when there is a commit) and the git-annex branch.

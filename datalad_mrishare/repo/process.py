@@ -199,14 +199,15 @@ def stream(
     cwd: Path | str,
     *,
     feed: Iterable[bytes] | None = None,
-    sep: bytes = b"\n",
+    sep: bytes | None = b"\n",
     env: Mapping[str, str] | None = None,
     ok: Sequence[int] = (0,),
     pass_fds: Sequence[int] = (),
 ) -> Iterator[bytes]:
     """Run a command and yield its output piece by piece, without the separators.
 
-    ``feed`` is written to its stdin from a thread. When the caller stops early the
+    Without ``sep`` the pieces are as they come. ``feed`` is written to its stdin from a
+    thread. When the caller stops early the
     process is killed; when it fails, the pieces come first, then :class:`RepoError`.
     """
     process = subprocess.Popen(
@@ -242,9 +243,12 @@ def stream(
         raise failure(argv, cwd, process.returncode, b"".join(errors))
 
 
-def _split(source: IO[bytes], sep: bytes) -> Iterator[bytes]:
+def _split(source: IO[bytes], sep: bytes | None) -> Iterator[bytes]:
     rest = b""
-    while chunk := source.read1(1 << 16):  # type: ignore[attr-defined]
+    while chunk := source.read1(1 << 18):  # type: ignore[attr-defined]
+        if sep is None:
+            yield chunk
+            continue
         pieces = (rest + chunk).split(sep)
         rest = pieces.pop()
         yield from pieces

@@ -29,7 +29,7 @@ from .lending import lend, take_back
 from .locks import sweep_stale_locks
 from .process import NEUTRAL, annex, git, git_succeeds, git_text
 from .remotes import local_path, remotes
-from .transfer import Moved, Progress, copy_keys, drop_keys, keys_present
+from .transfer import Moved, Progress, copy_keys, drop_keys, keys_present, note_presence
 from .trees import write_tree
 
 BRANCH = "main"
@@ -73,7 +73,7 @@ class ReleaseRepository:
         """The sibling's directory, when it is on a path of this machine."""
         return local_path(self.address.url, self.steward)
 
-    def open(self) -> None:
+    def open(self, *, prepare: bool = True) -> None:
         """Make it ready: build it when it is missing, tidy up after a killed command.
 
         Raises
@@ -82,10 +82,10 @@ class ReleaseRepository:
             When the sibling cannot be reached or written.
         """
         half = open_git_half(self.place, self.name) if self.place else None
-        if half:
+        if half and prepare:
             make_neutral(half, self.name, BRANCH, with_annex=self.address.storage is None)
             sweep_stale_locks(half.gitdir)
-        if not (self.path / "HEAD").exists():
+        if self._leads_to() != self.address.url:  # missing, or the sibling is elsewhere now
             self._build()
         sweep_stale_locks(self.path)
         self.take_back_all()
@@ -95,6 +95,13 @@ class ReleaseRepository:
         """Take in what the sibling knows: while it received, it noted things, too."""
         git(self.path, "fetch", "--quiet", "--prune", self.name, env=NEUTRAL)
         refresh(self.path, NEUTRAL)
+
+    def _leads_to(self) -> str | None:
+        """Where the release repository that is there leads to, if there is one."""
+        if not (self.path / "HEAD").exists():
+            return None
+        url = f"remote.{self.name}.url"
+        return git_text(self.path, "config", "--local", url, ok=(0, 1))
 
     def _build(self) -> None:
         """Build beside and rename, so that there is a whole repository or none."""
@@ -128,6 +135,8 @@ class ReleaseRepository:
         refresh(building, NEUTRAL)
         if self.address.storage:
             self._add_storage(building, self.address.storage)
+        if self.path.exists():
+            shutil.rmtree(self.path)
         os.rename(building, self.path)
 
     def _add_storage(self, repo: Path, storage: Mapping[str, str]) -> None:
@@ -183,6 +192,7 @@ class ReleaseRepository:
         *,
         jobs: int = 1,
         progress: Progress | None = None,
+        reserve: int = 0,
         pass_fds: Sequence[int] = (),
     ) -> Iterator[Moved]:
         """Lend ``keys``, copy them to the sibling, take them back."""
@@ -196,6 +206,7 @@ class ReleaseRepository:
                 keys,
                 jobs=jobs,
                 progress=progress,
+                reserve=reserve,
                 env=NEUTRAL,
                 pass_fds=pass_fds,
             )
@@ -221,6 +232,10 @@ class ReleaseRepository:
     def check(self, keys: Iterable[str]) -> dict[str, bool]:
         """Ask the sibling itself which of ``keys`` it has."""
         return keys_present(self.path, self.content_remote, keys, env=NEUTRAL)
+
+    def note(self, found: Mapping[str, bool]) -> None:
+        """Put right what git-annex thinks the sibling has."""
+        note_presence(self.path, self.uuid(), found, NEUTRAL)
 
     # -- the release
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .process import json_stream, stream
+from .process import annex, json_stream, stream
+from .trees import encode
 
 Progress = Callable[[str, int], None]
 """Called with a key and the bytes of it that have arrived so far."""
@@ -35,12 +36,17 @@ def copy_keys(
     *,
     jobs: int = 1,
     progress: Progress | None = None,
+    reserve: int = 0,
     env: Mapping[str, str] | None = None,
     pass_fds: Sequence[int] = (),
 ) -> Iterator[Moved]:
-    """Copy ``keys`` from ``repo`` to ``remote``."""
+    """Copy ``keys`` from ``repo`` to ``remote``, leaving ``reserve`` bytes free there.
+
+    Left to itself git-annex keeps 100 MB free, and of a small file system says no more
+    than that sending failed.
+    """
     options = ["--json-progress"] if progress else []
-    argv = _batch("copy", "--to", remote, *options, f"-J{jobs}")
+    argv = _batch("copy", "--to", remote, *options, f"-J{jobs}", reserve=reserve)
     yield from _move(argv, repo, keys, progress, env, pass_fds)
 
 
@@ -58,8 +64,10 @@ def drop_keys(
     yield from _move(argv, repo, keys, None, env, pass_fds)
 
 
-def _batch(*words: str) -> tuple[str, ...]:
-    return ("git", "annex", *words, "--batch-keys", "--json", "--json-error-messages")
+def _batch(*words: str, reserve: int | None = None) -> tuple[str, ...]:
+    # git hands it on to the git that reads the configuration of a remote on a path
+    settings = () if reserve is None else ("-c", f"annex.diskreserve={reserve}")
+    return ("git", *settings, "annex", *words, "--batch-keys", "--json", "--json-error-messages")
 
 
 def _move(
@@ -111,6 +119,15 @@ def keys_present(
     answers = [line.strip() == b"1" for line in stream(argv, repo, feed=feed, env=env, ok=(0, 1))]
     answers += [False] * (len(asked) - len(answers))
     return dict(zip(asked, answers, strict=False))
+
+
+def note_presence(
+    repo: Path, uuid: str, found: Mapping[str, bool], env: Mapping[str, str] | None = None
+) -> None:
+    """Write into the location log what was ``found`` out about keys in repository ``uuid``."""
+    if found:
+        lines = "".join(f"{key} {uuid} {int(there)}\n" for key, there in found.items())
+        annex(repo, "setpresentkey", "--batch", stdin=encode(lines), env=env)
 
 
 class ByteCount:

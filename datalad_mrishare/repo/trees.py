@@ -8,6 +8,7 @@ be mistaken for two.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,12 @@ from .process import git, git_text, stream
 #: pointer files and link targets are shorter; anything longer is content in git
 POINTER_LIMIT = 32768
 
+#: a whole pointer file or link target as git-annex writes it: an absolute link, or a line more,
+#: would tell something of the machine or hide text
+_POINTER = re.compile(
+    rb"(/annex/objects/[^/\n]+\n?|(\.\./)*\.git/annex/objects/(\w{2,3}/){2}([^/\n]+)/\4\n?)"
+)
+
 LINK, FILE, EXECUTABLE, GITLINK = "120000", "100644", "100755", "160000"
 
 
@@ -27,7 +34,8 @@ class Entry:
     """One path of a tree.
 
     ``oid`` is the blob (or, for a gitlink, the commit); ``key`` the annex key when the
-    blob is a pointer or an annex symlink; ``size`` the blob's bytes (0 for a gitlink).
+    blob is a pointer or an annex symlink; ``size`` the bytes of a file in
+    git (0 for a link or gitlink).
     """
 
     path: str
@@ -56,22 +64,22 @@ def read_tree(repo: Path, commit: str) -> list[Entry]:
         In git's order (bytewise by path). Content of files is not read, except of
         links and of files small enough to be pointers.
     """
-    listed: list[Entry] = []
-    candidates: list[str] = []
-    lines = stream(("git", "ls-tree", "-r", "-z", "-l", "--full-tree", commit), repo, sep=b"\0")
-    for line in lines:
-        if not line:
-            continue
-        head, _, path = line.partition(b"\t")
-        mode, kind, oid, size = head.decode("ascii").split()
-        count = 0 if kind == "commit" else int(size)
-        listed.append(Entry(decode(path), mode, oid, count))
-        # a pointer starts with /annex/objects/ and names a key: 20 bytes at the least
-        if mode == LINK or (mode in (FILE, EXECUTABLE) and 20 <= count <= POINTER_LIMIT):
-            candidates.append(oid)
+    found: list[tuple[str, str, str]] = []
+    for line in stream(("git", "ls-tree", "-r", "-z", "--full-tree", commit), repo, sep=b"\0"):
+        if line:
+            head, _, path = line.partition(b"\t")
+            mode, _, oid = head.decode("ascii").split(" ")
+            found.append((decode(path), mode, oid))
+    # links are short and nobody asks for their size; sizes of the others are cheap to get at once
+    sizes = _sizes(repo, dict.fromkeys(oid for _, mode, oid in found if mode in (FILE, EXECUTABLE)))
+    listed = [Entry(path, mode, oid, sizes.get(oid, 0)) for path, mode, oid in found]
+    # a pointer starts with /annex/objects/ and names a key: 20 bytes at the least
+    candidates = [
+        e.oid for e in listed if e.mode == LINK or 20 <= sizes.get(e.oid, 0) <= POINTER_LIMIT
+    ]
     keys: dict[str, str] = {}
     for oid, content in read_blobs(repo, dict.fromkeys(candidates)):
-        key = key_of_pointer(content)
+        key = key_of_pointer(content) if _POINTER.fullmatch(content) else None
         if key is not None:
             keys[oid] = key
     return [
@@ -84,6 +92,16 @@ def _may_point(entry: Entry, keys: Mapping[str, str]) -> bool:
     return entry.mode != GITLINK and entry.oid in keys
 
 
+def _sizes(repo: Path, oids: Iterable[str]) -> dict[str, int]:
+    """Bytes of each object."""
+    fed = b"".join(f"{oid}\n".encode("ascii") for oid in oids)
+    if not fed:
+        return {}
+    out = git(repo, "cat-file", "--batch-check=%(objectname) %(objectsize)", "--buffer", stdin=fed)
+    pairs = (line.split(b" ") for line in out.splitlines())
+    return {oid.decode("ascii"): int(size) for oid, size in pairs if size.isdigit()}
+
+
 def read_blobs(repo: Path, oids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     """``(oid, content)`` of each object, in the order asked for, by one process."""
     wanted = list(oids)
@@ -91,24 +109,20 @@ def read_blobs(repo: Path, oids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         return
     argv = ("git", "cat-file", "--batch", "--buffer")
     feed = (f"{oid}\n".encode("ascii") for oid in wanted)
-    buffer = bytearray()
-    source = stream(argv, repo, feed=_grouped(feed), sep=b"\n")
-    for line in source:
-        oid, kind, *rest = line.decode("ascii").split(" ")
-        if kind == "missing":
-            continue
-        size = int(rest[0])
-        # the content follows, and a newline: put the pieces of the split together again
-        buffer.clear()
-        while True:
-            piece = next(source, None)
-            if piece is None:
+    buffer, at = b"", 0
+    for chunk in stream(argv, repo, feed=_grouped(feed), sep=None):
+        buffer, at = buffer[at:] + chunk, 0
+        # OID TYPE SIZE, newline, content, newline; or OID missing
+        while (end := buffer.find(b"\n", at)) >= 0:
+            words = buffer[at:end].split(b" ")
+            if len(words) < 3:
+                at = end + 1
+                continue
+            stop = end + 1 + int(words[2])
+            if stop >= len(buffer):
                 break
-            buffer += piece
-            if len(buffer) >= size:
-                break
-            buffer += b"\n"
-        yield oid, bytes(buffer)
+            yield words[0].decode("ascii"), buffer[end + 1 : stop]
+            at = stop + 1
 
 
 def _grouped(lines: Iterable[bytes], count: int = 2000) -> Iterator[bytes]:
