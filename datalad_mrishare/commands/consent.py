@@ -26,7 +26,7 @@ ACTION = "mrishare-consent"
 class Consent(Interface):
     """Import consent records and compile them onto annex keys; or show the state.
 
-    With FILE (TSV, CSV or YAML) its records are added to the registry of the dataset,
+    With FILE (TSV, CSV, YAML or FHIR) its records are added to the registry of the dataset,
     all or none, and what everyone permits is written as git-annex metadata
     (mrishare-participant, mrishare-reach, ...) onto the keys. Importing a file again
     changes nothing. Without FILE: what is on record for each participant, what it permits,
@@ -34,6 +34,16 @@ class Consent(Interface):
 
     Columns: participant_id, state (given, refused, withdrawn, opted-out, invalid), form,
     from, and as needed until, by, basis, scope, then, lifts, evidence, record, recorded.
+
+    With --map MAP a CSV exported from REDCap (or from any other form) is read by a column map,
+    and HL7 FHIR R5 Consent resources (.json, one or a Bundle) by a map of their references
+    and codes. What the map does not name is refused, never guessed. A column map:
+
+        format: redcap
+        participant_id: {column: record_id, prefix: sub-, digits: 2}
+        state: {column: share_mri, values: {"1": given, "0": refused}, no_answer: [""]}
+        form: obc-gdpr-ult-1.1.0
+        from: {column: consent_date, date: DD.MM.YYYY}
     """
 
     result_renderer = "tailored"
@@ -50,6 +60,11 @@ class Consent(Interface):
             "code_py": "mrishare_consent('consent.tsv', dry_run=True)",
         },
         {
+            "text": "Add what was answered in REDCap, by a column map",
+            "code_cmd": "datalad mrishare-consent export.csv --map redcap.yaml",
+            "code_py": "mrishare_consent('export.csv', map='redcap.yaml')",
+        },
+        {
             "text": "Show the state, for programs",
             "code_cmd": "datalad -f json mrishare-consent",
             "code_py": "mrishare_consent()",
@@ -61,7 +76,13 @@ class Consent(Interface):
             args=("file",),
             metavar="FILE",
             nargs="?",
-            doc="""records to import: TSV, CSV, or a YAML list.""",
+            doc="""records to import: TSV, CSV, a YAML list, or FHIR R5 Consent JSON.""",
+        ),
+        "map": Parameter(
+            args=("--map",),
+            metavar="MAP",
+            doc="""YAML that tells what an export of another system means (format: redcap or
+            fhir). A CSV with a map is read by its columns; see the documentation, "Consent".""",
         ),
         "dataset": dataset_param,
         "at": at_param,
@@ -71,17 +92,19 @@ class Consent(Interface):
     @staticmethod
     @datasetmethod(name="mrishare_consent")
     @eval_results
-    def __call__(file=None, *, dataset=None, at=None, dry_run=False):
+    def __call__(file=None, *, map=None, dataset=None, at=None, dry_run=False):
         from datalad.support.exceptions import InsufficientArgumentsError
 
         from ..errors import MriShareError
 
         if file and at:
             raise InsufficientArgumentsError("--at goes with the state, not with an import")
+        if map and not file:
+            raise InsufficientArgumentsError("--map goes with a FILE to import")
         ds, checkout = open_checkout(dataset, "consent")
         try:
             if file:
-                yield _imported(ds, checkout, file, dry_run)
+                yield _imported(ds, checkout, file, map, dry_run)
             else:
                 yield from _state(ds, checkout, parse_day(at))
         except MriShareError as exc:
@@ -92,26 +115,39 @@ class Consent(Interface):
         render(res)
 
 
-def _imported(ds, checkout, file, dry_run):
+def _imported(ds, checkout, file, map_file, dry_run):
     from datetime import date
-    from pathlib import Path
 
-    from ..errors import InputError
+    from ..consent import parse_map
     from ..sharing.consents import import_consent
 
-    try:
-        data = Path(file).read_bytes()
-    except OSError as exc:
-        raise InputError(f"cannot be read: {exc.strerror}", where=str(file)) from exc
-    done = import_consent(checkout, data, str(file), today=date.today(), dry_run=dry_run)
+    data = _read(file)
+    mapping = parse_map(_read(map_file), str(map_file)) if map_file else None
+    done = import_consent(
+        checkout, data, str(file), today=date.today(), dry_run=dry_run, mapping=mapping
+    )
     changed = bool(done.new or done.keys)
     would = "would be " if dry_run else ""
     message = (
         f"{count(done.new, 'record')} of {count(done.participants, 'participant')} {would}added,"
         f" {done.known} known before; {count(done.keys, 'key')} {would}brought up to date"
     )
+    if done.skipped:
+        message += f"; {count(done.skipped, 'row')} without a decision left out"
     fields = {"new": done.new, "known": done.known, "keys": done.keys, "dry_run": dry_run}
+    fields["skipped"] = done.skipped
     return record(ds, ACTION, "ok" if changed else "notneeded", message, **fields)
+
+
+def _read(file):
+    from pathlib import Path
+
+    from ..errors import InputError
+
+    try:
+        return Path(file).read_bytes()
+    except OSError as exc:
+        raise InputError(f"cannot be read: {exc.strerror}", where=str(file)) from exc
 
 
 def _state(ds, checkout, at):

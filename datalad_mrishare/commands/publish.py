@@ -99,7 +99,6 @@ class Publish(Interface):
 
         if not to:
             raise InsufficientArgumentsError("say where to: --to SIBLING")
-        ds, checkout = open_checkout(dataset, "publish")
         try:
             options = Options(
                 budget=None if budget is None else parse_size(str(budget), "--budget"),
@@ -108,6 +107,10 @@ class Publish(Interface):
                 jobs=_jobs(jobs),
                 progress=_progress(to),
             )
+        except MriShareError as exc:
+            raise InsufficientArgumentsError(str(exc)) from exc
+        ds, checkout = open_checkout(dataset, "publish")
+        try:
             for report in Publication(checkout, to, options).run():
                 yield from to_records(ds, to, report, options.dry_run)
         except MriShareError as exc:

@@ -33,10 +33,18 @@ def column_listed(column: str) -> bool:
 def sidecar_listed(content: bytes) -> bool:
     """Whether ``content`` is a JSON object with listed keys only, at every depth."""
     try:
-        value = json.loads(content)
+        value = json.loads(content, object_pairs_hook=_each_once)
     except (ValueError, RecursionError):
         return False
     return isinstance(value, dict) and _keys_listed(value, _listed()["sidecar"], 0)
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; a key given twice would hide the first value from us, not from its reader."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is given twice")
+    return found
 
 
 def _keys_listed(value: Any, listed: frozenset[str], depth: int) -> bool:

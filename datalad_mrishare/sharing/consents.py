@@ -14,6 +14,7 @@ from datetime import date
 from ..consent import (
     FIELDS,
     Grant,
+    ImportMap,
     Registry,
     Resolution,
     Resolver,
@@ -21,6 +22,7 @@ from ..consent import (
     import_records,
     meet,
 )
+from ..consent.projection import PREFIX
 from ..repo.annexbranch import metadata_changes, write_metadata
 from ..repo.locks import lock
 from ..repo.worktree import Checkout
@@ -31,28 +33,42 @@ from .registry import outside_registry, save_records, uncommitted
 from .snapshot import Snapshot, take_snapshot
 from .verdicts import Verdict
 
+SHARE = f"{PREFIX}share"
+
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did: records added and known before, keys whose metadata changed."""
+    """What an import did: records added and known before, keys whose metadata changed.
+
+    ``skipped`` are rows without a decision, left out because the map says so.
+    """
 
     new: int
     known: int
     keys: int
     participants: int
+    skipped: int = 0
 
 
 def import_consent(
-    checkout: Checkout, data: bytes, where: str, *, today: date, dry_run: bool = False
+    checkout: Checkout,
+    data: bytes,
+    where: str,
+    *,
+    today: date,
+    dry_run: bool = False,
+    mapping: ImportMap | None = None,
 ) -> Imported:
     """Add the records in ``data`` to the registry and compile all grants onto keys.
+
+    ``mapping`` tells what an export of another system means.
 
     Raises
     ------
     InputError
         When anything in ``data`` is wrong: then nothing was changed.
     """
-    with lock(checkout.ours / "dataset.lock", "this dataset"):
+    with lock(checkout.ours / "lock", "this dataset"):
         state = take_snapshot(checkout)
         uncommitted(checkout).refuse()
         registry = state.registry
@@ -63,6 +79,7 @@ def import_consent(
             forms=registry.forms,
             participants=state.participants,
             today=today,
+            mapping=mapping,
         )
         people = len({r.participant_id for r in found.new})
         together = Registry(registry.forms, (*registry.records, *found.new))
@@ -74,7 +91,7 @@ def import_consent(
                 save_records(checkout, together.records, f"Add {len(found.new)} consent {word}")
                 checkout.settle()
             write_metadata(checkout.path, changes, checkout.identity)
-    return Imported(len(found.new), found.known, len(changes), people)
+    return Imported(len(found.new), found.known, len(changes), people, found.skipped)
 
 
 def _with_registry(state: Snapshot, registry: Registry) -> Snapshot:
@@ -101,8 +118,11 @@ def key_changes(state: Snapshot, at: date) -> dict[str, str]:
     wanted: dict[str, Mapping[str, frozenset[str]]] = {
         key: grant_fields(grants[key], people[key], share.get(key, ())) for key in grants
     }
+    # content of nobody is nobody's grant, but may be shared
+    nobodys = share.keys() - grants.keys()
+    wanted.update({key: {SHARE: frozenset(share[key])} for key in nobodys})
     stale = {k for k, m in state.logs.metadata.items() if not m.keys().isdisjoint(FIELDS)}
-    wanted.update({key: {} for key in stale - grants.keys()})
+    wanted.update({key: {} for key in stale - wanted.keys()})
     return metadata_changes(state.logs, wanted, tuple(FIELDS))
 
 

@@ -18,13 +18,13 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from ..consent.grants import Deid
-from ..consent.scopes import FileScope
+from ..consent.scopes import SUFFIXES, FileScope
 from ..provenance.bids import bids_name
 from ..provenance.participants import participants_in_path
 from ..repo.keys import key_size
 from ..repo.trees import GITLINK, LINK, Entry
 from .clearance import clearance_by_content, clearance_by_name, needs_content
-from .tables import is_table, is_table_name
+from .tables import is_table, is_table_name, people_in
 
 
 class Kind(str, Enum):
@@ -42,6 +42,8 @@ _COMMON_NAMES = frozenset(
     "CHANGES LICENSE LICENCE dataset_description.json .bidsignore .gitattributes".split()
 )
 _INHERITED = (".json", ".bval", ".bvec")
+#: they describe columns of a table; BIDS gives them no suffix
+_DESCRIBING = frozenset("participants.json samples.json genetic_info.json".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,11 @@ def _facts(
     entry: Entry, content: bytes | None, findings: Mapping[str, str], commons: Sequence[str]
 ) -> Facts:
     name = bids_name(entry.path)
-    participants = participants_in_path(entry.path)
+    # the name of some keys (WORM, URL) is that of the file they were made from
+    participants = participants_in_path(entry.path) | participants_in_path(entry.key or "")
     kind = _kind(entry, content, bool(participants), commons)
+    if content is not None and kind is Kind.DATA and is_table_name(entry.path):
+        participants |= people_in(content)
     clearance = clearance_by_name(name)
     if content is not None and kind is Kind.DATA and needs_content(name):
         clearance = max(clearance, clearance_by_content(name, content))
@@ -125,23 +130,32 @@ def _kind(entry: Entry, content: bytes | None, named: bool, commons: Sequence[st
     if parts[0] == ".datalad":
         # its configuration is written anew for each release, attributes are needed
         return Kind.COMMONS if path.name == ".gitattributes" else Kind.EXCLUDED
-    # a pattern never makes commons of a file that has a participant
-    if not named and any(fnmatchcase(entry.path, pattern) for pattern in commons):
+    table = entry.key is None and content is not None and is_table(entry.path, content, named)
+    # a pattern never makes commons of a file that has a participant, nor of one that has rows
+    if not (named or table) and any(fnmatchcase(entry.path, pattern) for pattern in commons):
         return Kind.COMMONS
     if _EXCLUDED_PARTS.intersection(parts[:-1]) or (parts[0].startswith(".git") and len(parts) > 1):
         return Kind.EXCLUDED
-    if entry.key is None and content is not None and is_table(entry.path, content, named):
+    if table:
         return Kind.TABLE
-    if not named and _is_commons(path):
+    # what is in the annex nobody looks through for names: only a pattern can say that it may go
+    if not named and entry.key is None and _is_commons(path):
         return Kind.COMMONS
     return Kind.DATA
 
 
 def _is_commons(path: PurePosixPath) -> bool:
-    if path.name in _COMMON_NAMES or path.name.split(".")[0] == "README":
-        return True
-    # inheritance: the top of the dataset or of a derivative dataset in it
+    # the top of the dataset or of a derivative dataset in it: BIDS has no such files elsewhere,
+    # and the name of any other directory may be that of a person
     parents = path.parent.parts
     top = not parents or (parents[0] == "derivatives" and len(parents) == 2)
+    if parents == ("phenotype",):
+        return path.suffix == ".json"
+    if not top:
+        return False
+    if path.name in _COMMON_NAMES or path.name in _DESCRIBING:
+        return True
+    if path.name.split(".")[0] == "README":
+        return True
     inherited = path.suffix in _INHERITED or path.name.endswith("_events.tsv")
-    return inherited and (top or parents == ("phenotype",))
+    return inherited and bids_name(path.name).suffix in SUFFIXES

@@ -102,7 +102,7 @@ def unit_name(facts: Facts, unit: str) -> str:
 def natural(text: str) -> tuple[object, ...]:
     """Sort key that counts: sub-2 before sub-10."""
     return tuple(
-        (0, int(p), "") if p.isdigit() else (1, 0, p) for p in re.split(r"(\d+)", text) if p
+        (0, int(p), "") if p.isdecimal() else (1, 0, p) for p in re.split(r"(\d+)", text) if p
     )
 
 
@@ -161,7 +161,7 @@ def make_plan(
 
 def _order(name: str) -> tuple[object, ...]:
     """Commons first, then units of one participant, then of several."""
-    return (name != COMMONS_UNIT, "+" in name, natural(name))
+    return (name != COMMONS_UNIT, "+" in name, natural(name), name)
 
 
 def _plan_unit(

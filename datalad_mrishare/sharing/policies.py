@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -17,6 +18,7 @@ from ..consent.grants import COMPONENTS, Deid, Grant, Reach, parse_grant
 from ..consent.values import unknown, words_of
 from ..consent.yamltext import Document, load_yaml
 from ..errors import InputError, SiblingError
+from ..provenance.bids import ENTITIES
 from ..repo.release import Address
 
 SIBLINGS_FILE = ".datalad/mrishare/siblings.yaml"
@@ -27,6 +29,7 @@ _SERVICE = frozenset(
 )
 _PLACE = frozenset(("policy", "url", "storage"))
 UNITS = ("participant", "session", "file")
+_SELECTABLE = frozenset((*ENTITIES, "datatype", "suffix", "extension"))
 
 
 @dataclass(frozen=True)
@@ -159,8 +162,8 @@ def parse_policy(name: str, values: Mapping[str, Any], document: Document, *path
         reserve=_size(merged.get("reserve"), at("reserve")) or 0,
         unit=_one_of(merged.get("unit", "participant"), UNITS, at("unit")),
         select=parse_select(merged.get("select"), at("select")),
-        columns=None if columns is None else words_of(columns),
-        commons=tuple(merged.get("commons") or ()),
+        columns=None if columns is None else _names(columns, at("columns")),
+        commons=_names(merged.get("commons") or [], at("commons")),
         min_participants=_count(merged.get("min_participants", "10"), at("min_participants")),
         address=_address(merged),
         preset=preset,
@@ -203,9 +206,18 @@ def _one_of(word: Any, known: tuple[str, ...], where: str) -> str:
 
 
 def _count(word: Any, where: str) -> int:
-    if not str(word).isdigit() or int(word) < 1:
+    if not str(word).isdecimal() or int(word) < 1:
         raise InputError(f"expected a number of participants, found `{word}`", where=where)
     return int(word)
+
+
+def _names(value: Any, where: str) -> tuple[str, ...]:
+    """Names or patterns, each whole: a blank in one must not make two that match more."""
+    if isinstance(value, str) and not any(map(str.isspace, value)):
+        return (value,)
+    if not isinstance(value, list) or not all(isinstance(v, str) and v for v in value):
+        raise InputError("expected a list", where=where, remedy="Write it as [one, two]")
+    return tuple(value)
 
 
 def _size(word: Any, where: str) -> int | None:
@@ -224,12 +236,12 @@ def parse_size(text: str, where: str | None = None) -> int:
     >>> parse_size("40GB"), parse_size("1.5 MiB"), parse_size("0")
     (40000000000, 1572864, 0)
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text, re.ASCII)
     if not match or match[2].upper() not in _UNITS:
         raise InputError(
             f"`{text}` is not a size", where=where, remedy="Write it as 40GB, 500MiB or in bytes"
         )
-    return int(float(match[1]) * _UNITS[match[2].upper()])
+    return int(Fraction(match[1]) * _UNITS[match[2].upper()])
 
 
 def format_size(count: int) -> str:
@@ -257,19 +269,25 @@ def parse_select(value: Any, where: str | None = None) -> dict[str, tuple[str, .
     if value is None:
         return {}
     if isinstance(value, Mapping):
-        return {str(k): words_of(v) for k, v in value.items()}
+        return {_entity(str(k), where): words_of(v) for k, v in value.items()}
     words = value.split() if isinstance(value, str) else [str(v) for v in value]
     found: dict[str, tuple[str, ...]] = {}
     for word in words:
         entity, equals, values = word.partition("=")
-        if not (entity and equals and values) or not entity.isalnum():
+        if not (entity and equals and values):
             raise InputError(
                 f"`{word}` selects nothing",
                 where=where,
                 remedy="Write ENTITY=VALUE, for example datatype=anat or sub=01,02",
             )
-        found[entity] = (*found.get(entity, ()), *values.split(","))
+        found[_entity(entity, where)] = (*found.get(entity, ()), *values.split(","))
     return found
+
+
+def _entity(name: str, where: str | None) -> str:
+    if name not in _SELECTABLE:
+        raise unknown("entity", name, _SELECTABLE, where)
+    return name
 
 
 def load_policies(text: str | None, where: str = SIBLINGS_FILE) -> dict[str, Policy]:

@@ -17,22 +17,25 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 
 from ..consent.resolution import Resolver
 from ..errors import MriShareError
-from ..repo.annexbranch import descriptions
-from ..repo.events import event_file
+from ..repo.annexbranch import descriptions, read_logs
+from ..repo.events import event_file, left_behind
 from ..repo.locks import lock
 from ..repo.ownstorage import OwnStorage
 from ..repo.process import git_text
 from ..repo.release import Address, ReleaseRepository, find_object
+from ..repo.room import free_bytes
 from ..repo.transfer import ByteCount, Moved
 from ..repo.trees import read_tree, write_blobs
 from ..repo.worktree import Checkout, write_file
 from .plans import Action, Plan, Unit, make_plan
-from .policies import Policy, policy_of
+from .policies import SIBLINGS_FILE, Policy, check_name, format_size, load_policies, policy_of
 from .preflight import problems, room_at
+from .registry import read_file_at
 from .releases import ReleaseTree, release_tree, tree_entries
 from .reports import (
     ProblemReport,
@@ -41,7 +44,7 @@ from .reports import (
     TakenBackReport,
     UnitReport,
 )
-from .snapshot import Snapshot, take_snapshot
+from .snapshot import Snapshot, require_registered, take_snapshot
 from .verdicts import Judge, Verdict, decide
 from .withheld import group_withheld
 
@@ -89,6 +92,8 @@ class Publication:
         MriShareError
             When the state cannot be read or the sibling cannot be reached.
         """
+        check_name(self.name)
+        self._must_be_declared()
         with lock(self.checkout.ours / f"{self.name}.lock", f"sibling '{self.name}'") as fd:
             self.lock_fd = fd
             self.snapshot()
@@ -110,6 +115,12 @@ class Publication:
             yield self.push(tree)
             yield self.event()
 
+    def _must_be_declared(self) -> None:
+        """Look before a lock is made in its name."""
+        require_registered(self.checkout)
+        content = read_file_at(self.checkout, "HEAD", SIBLINGS_FILE)
+        policy_of(load_policies(content.decode("utf-8", "replace") if content else None), self.name)
+
     # -- looking
 
     def snapshot(self) -> None:
@@ -117,12 +128,15 @@ class Publication:
         self.state: Snapshot = take_snapshot(self.checkout)
         self.policy: Policy = policy_of(self.state.policies, self.name)
         self.store: Store = open_store(self.checkout, self.policy, self.state.commit)
-        self.store.open()
+        self.store.open(prepare=not self.options.dry_run)
         self.before = self.store.released()
         self.journal = Journal(self.checkout.ours / f"{self.name}.journal")
-        unsure = self.journal.read()
-        found = self.store.check(unsure)
-        self.present = self.store.present() | {k for k, there in found.items() if there}
+        self.present = self.store.present()
+        # what a killed run was at: the sibling knows better than any log
+        found = self.store.check(self.journal.read())
+        self.wrong = {k: there for k, there in found.items() if there != (k in self.present)}
+        self.present -= {k for k, there in found.items() if not there}
+        self.present |= {k for k, there in found.items() if there}
 
     def decide(self) -> None:
         """A verdict for every file."""
@@ -185,6 +199,7 @@ class Publication:
         plan, failed = self.the_plan, {}
         if not plan.take_back:
             return
+        self.journal.add(plan.take_back)
         safe = []
         for key in plan.take_back:
             if self._other_copy(key):
@@ -203,12 +218,18 @@ class Publication:
         if find_object(self.checkout.gitdir, key):
             return True
         here_and_there = {self.checkout.uuid, self.store.uuid()}
-        return bool(self.state.logs.locations.get(key, frozenset()) - here_and_there)
+        return bool(self._known_places.get(key, frozenset()) - here_and_there)
+
+    @cached_property
+    def _known_places(self) -> Mapping[str, frozenset[str]]:
+        """Where the keys are that come back; some have left the tree."""
+        return read_logs(self.checkout.path, self.the_plan.take_back, metadata=False).locations
 
     def transfer(self) -> None:
         """Send the planned keys; what fails is remembered with its reason."""
         keys = self.the_plan.keys_to_send()
-        self.journal.add(keys)
+        if keys:
+            self.journal.add(keys)
         total = sum(u.new for u in self.the_plan.units if u.action is Action.SEND)
         counter, finish = self._meter(total)
         try:
@@ -218,13 +239,19 @@ class Publication:
                     self.arrived.append(moved.key)
                     counter(moved.key, sizes.get(moved.key, 0))
                 else:
-                    self.failed[moved.key] = moved.note
+                    self.failed[moved.key] = self._why(moved.note)
         finally:
             finish()
 
+    def _why(self, note: str) -> str:
+        """git-annex's reason, with the one that it does not see."""
+        free = free_bytes(self.store.place) if self.store.place else None
+        return note if free is None else f"{note} ({format_size(free)} free there)"
+
     def _sent(self, keys: list[str], counter: ByteCount) -> Iterator[Moved]:
         jobs, fds = self.options.jobs, (self.lock_fd,)
-        return self.store.send(keys, jobs=jobs, progress=counter, pass_fds=fds)
+        reserve = self.policy.reserve
+        return self.store.send(keys, jobs=jobs, progress=counter, reserve=reserve, pass_fds=fds)
 
     def _meter(self, total: int) -> tuple[ByteCount, Callable[[], None]]:
         show = self.options.progress
@@ -234,10 +261,13 @@ class Publication:
         return ByteCount(lambda count: show(count, total)), lambda: show(-1, total)
 
     def check(self) -> None:
-        """Ask the sibling whether what was sent is there."""
-        for key, there in self.store.check(self.arrived).items():
-            if not there:
-                self.failed[key] = "it was sent, but the sibling does not have it"
+        """Ask the sibling whether what was sent is there, and put wrong logs right."""
+        missing = [key for key, there in self.store.check(self.arrived).items() if not there]
+        self.failed |= dict.fromkeys(missing, "it was sent, but the sibling does not have it")
+        self.arrived = [key for key in self.arrived if key not in self.failed]
+        moved = {*self.arrived, *self.dropped}
+        self.wrong = {k: there for k, there in self.wrong.items() if k not in moved}
+        self.store.note(self.wrong | dict.fromkeys(missing, False))
 
     def results(self) -> Iterator[Report]:
         """What became of each unit that was to be sent."""
@@ -259,9 +289,11 @@ class Publication:
     def push(self, commit: str | None) -> PushedReport:
         """Push the branch and what git-annex knows."""
         files = len(self.tree.taken) + len(self.tree.written) if self.tree else 0
+        changed = commit is not None and not self._events_only(commit)
+        if changed:
+            self.journal.add(())  # so that a killed run has its event, too
         if commit or self.arrived or self.dropped or self.store.behind():
             self.store.push(commit, (self.lock_fd,))
-        changed = commit is not None and not self._events_only(commit)
         self.pushed = commit if changed else None
         return PushedReport(commit or self.before, changed, files or len(self.state.entries))
 
@@ -280,8 +312,9 @@ class Publication:
         path = None
         if changed:
             path, data = event_file("published", self._details(), suffix=self.name)
-            with lock(self.checkout.ours / "dataset.lock", "this dataset"):
-                self.checkout.commit_files({path: data}, f"Record publication to {self.name}")
+            with lock(self.checkout.ours / "lock", "this dataset"):
+                files = left_behind(self.checkout.path, "published", self.name) | {path: data}
+                self.checkout.commit_files(files, f"Record publication to {self.name}")
                 self.checkout.settle()
             if isinstance(self.store, OwnStorage):
                 branch = f"refs/heads/{self.checkout.plain_branch()}"
@@ -352,8 +385,7 @@ class Journal:
     def add(self, keys: Sequence[str]) -> None:
         """Note keys in addition to those there."""
         together = sorted({*self.read(), *keys})
-        if together:
-            write_file(self._path, json.dumps(together).encode("utf-8"))
+        write_file(self._path, json.dumps(together).encode("utf-8"))
 
     def remove(self) -> None:
         """Forget it: all is known and written down elsewhere."""

@@ -14,6 +14,7 @@ from ..consent.forms import load_forms
 from ..consent.records import Record, format_records, parse_registry
 from ..consent.resolution import Registry
 from ..errors import InputError, Refused
+from ..repo.events import DIRECTORY as EVENTS
 from ..repo.process import git, git_succeeds, git_text
 from ..repo.worktree import Checkout, write_file
 
@@ -102,7 +103,12 @@ class Uncommitted:
 
 
 def uncommitted(checkout: Checkout) -> Uncommitted:
-    """Look for changes below ``.datalad/mrishare`` that are not committed."""
-    raw = git(checkout.path, "status", "--porcelain", "-z", "--untracked-files=all", "--", OURS)
+    """Look for changes below ``.datalad/mrishare`` that are not committed.
+
+    Events do not count: nothing is decided by them, and another command may be about to
+    commit one.
+    """
+    what = (OURS, f":(exclude){EVENTS}")
+    raw = git(checkout.path, "status", "--porcelain", "-z", "--untracked-files=all", "--", *what)
     words = raw.decode("utf-8", "surrogateescape").split("\0")
     return Uncommitted(tuple(w[3:] for w in words if len(w) > 3))

@@ -26,7 +26,7 @@ from .verdicts import Judge, Reason, Verdict
 POLICY_FILE = ".datalad/mrishare/policy.yaml"
 CONFIG_FILE = ".datalad/config"
 
-_LABEL = re.compile(rb"(?<![A-Za-z0-9])sub-([A-Za-z0-9]+)")
+_LABEL = re.compile(r"sub-[a-z0-9]+", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -78,16 +78,22 @@ def release_tree(
     permitted = [v for v in verdicts if v.permit]
     plain = [v for v in permitted if v.facts.kind is not Kind.TABLE]
     released = frozenset(p for v in plain for p in v.facts.participants)
-    withheld = frozenset(participants) - released
+    mentions = Mentions(participants, released)
     texts = contents([v.facts.entry for v in permitted if v.facts.entry.key is None])
-    kept, denied = _without_mentions(plain, texts, withheld)
+    kept, denied = _without_mentions(plain, texts, mentions)
     paths = {v.facts.path for v in kept}
     written = {
         v.facts.path: data
         for v in permitted
         if v.facts.kind is Kind.TABLE
-        and (data := _table(v, texts[v.facts.entry.oid], judge, released, withheld, paths))
+        and (data := _table(v, texts[v.facts.entry.oid], judge, released, mentions, paths))
     }
+    tables = [v for v in permitted if v.facts.kind is Kind.TABLE]
+    denied += [
+        replace(v, reasons=(_NO_TABLE,))
+        for v in tables
+        if parse_table(texts[v.facts.entry.oid]) is None
+    ]
     written[POLICY_FILE] = _policy_text(judge.policy)
     if dataset_id:
         written[CONFIG_FILE] = f'[datalad "dataset"]\n\tid = {dataset_id}\n'.encode()
@@ -97,34 +103,73 @@ def release_tree(
     return ReleaseTree(tuple(v.facts.entry for v in kept), written, tuple(denied), len(people))
 
 
-def mentioned(content: bytes, labels: Collection[str]) -> str | None:
-    """One of the participants ``labels`` that occurs in ``content``, or None."""
-    if b"sub-" not in content:
+class Mentions:
+    """Finds in a text who may not be named: anyone known but not released, or unknown.
+
+    Upper and lower case are the same. A label that nobody has counts when it looks like
+    those there are (``sub-99`` beside ``sub-01``): it is that of somebody who was removed.
+
+    >>> names = Mentions(["sub-01", "sub-02"], ["sub-01"])
+    >>> names.found("like sub-01 and Sub-02"), names.found("sub-01"), names.found("sub-1mm")
+    ('sub-02', None, None)
+    """
+
+    def __init__(self, participants: Collection[str], released: Collection[str]):
+        self._known = {p.lower() for p in participants}
+        self._withheld = {p.lower() for p in participants if p not in released}
+        self._shapes = {_shape(p) for p in self._known if any(map(str.isdigit, p))}
+
+    def found(self, text: str) -> str | None:
+        """One who may not be named but is, or None."""
+        for match in _LABEL.finditer(text):
+            label = match[0].lower()
+            if label in self._withheld:
+                return label
+            if label not in self._known and _shape(label) in self._shapes:
+                return label
         return None
-    for match in _LABEL.finditer(content):
-        label = match[0].decode("ascii")
-        if label in labels:
-            return label
-    return None
+
+
+def _shape(label: str) -> str:
+    return "".join("0" if c.isdigit() else "a" if c.isalpha() else c for c in label)
 
 
 def _without_mentions(
-    verdicts: list[Verdict], texts: Mapping[str, bytes], withheld: frozenset[str]
+    verdicts: list[Verdict], texts: Mapping[str, bytes], mentions: Mentions
 ) -> tuple[list[Verdict], list[Verdict]]:
     kept, denied = [], []
     for v in verdicts:
-        text = texts.get(v.facts.entry.oid) if v.facts.entry.key is None else None
-        if text is not None and mentioned(text, withheld):
-            denied.append(replace(v, reasons=(_MENTION,)))
+        content = texts.get(v.facts.entry.oid) if v.facts.entry.key is None else None
+        reason = None if content is None else _against(content, v.facts.kind, mentions)
+        if reason:
+            denied.append(replace(v, reasons=(reason,)))
         else:
             kept.append(v)
     return kept, denied
 
 
+def _against(content: bytes, kind: Kind, mentions: Mentions) -> Reason | None:
+    text = content.decode("utf-8", "replace")
+    if kind is Kind.COMMONS and ("\0" in text or "\ufffd" in text):
+        return _NO_TEXT
+    return _MENTION if mentions.found(text) else None
+
+
 _MENTION = Reason(
     "mention",
-    "its text names a participant who is withheld",
+    "its text names a participant who is withheld or not in the dataset",
     "Take the name out of the text, or move it to a file below that participant",
+)
+_NO_TEXT = Reason(
+    "mention",
+    "it cannot be looked through for names of participants who are withheld",
+    "Save it as UTF-8 text",
+)
+_NO_TABLE = Reason(
+    "table",
+    "it is a table whose rows differ in length or whose columns repeat, so nobody can tell whose"
+    " a row is",
+    "Correct it: as many cells in each row as in the header, each column once",
 )
 
 
@@ -133,14 +178,18 @@ def _table(
     content: bytes,
     judge: Judge,
     released: frozenset[str],
-    withheld: frozenset[str],
+    mentions: Mentions,
     paths: Collection[str],
 ) -> bytes | None:
     """The part of a table that may leave, or None."""
     table = parse_table(content)
     if table is None:
         return None
-    may_leave = _columns(judge.policy)
+    listed = _columns(judge.policy)
+
+    def may_leave(column: str) -> bool:
+        return listed(column) and mentions.found(column) is None
+
     cleared = _clearance(table, may_leave, judge.policy)
     path = verdict.facts.path
 
@@ -159,14 +208,14 @@ def _table(
     filtered = filter_table(table, may_leave, fate)
     if filtered is None:
         return None
-    rows = tuple(r for r in filtered.rows if not mentioned("\t".join(r).encode(), withheld))
+    rows = tuple(r for r in filtered.rows if mentions.found("\t".join(r)) is None)
     return format_table(replace(filtered, rows=rows)) if rows else None
 
 
 def _columns(policy: Policy) -> Callable[[str], bool]:
     if policy.columns is not None:
         return frozenset(policy.columns).__contains__
-    if (policy.grant.deid or Deid.IDENTIFIABLE) >= Deid.DEIDENTIFIED:
+    if (policy.grant.deid or Deid.IDENTIFIABLE) > Deid.IDENTIFIABLE:
         return column_listed
     return lambda column: True
 

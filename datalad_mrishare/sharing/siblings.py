@@ -67,7 +67,7 @@ def declare(checkout: Checkout, name: str, spec: str, *, dry_run: bool = False) 
     uncommitted(checkout).refuse()
     with lock(checkout.ours / f"{name}.lock", f"sibling '{name}'"):
         declared = _declared(checkout)
-        written = {**_kept_place(declared.get(name)), **read_spec(name, spec)}
+        written = {**read_spec(name, spec), **_kept_place(declared.get(name))}
         policy = _parsed(name, written)
         before = _parsed(name, declared[name]) if name in declared else None
         remote = remotes(checkout.path).get(name)
@@ -129,7 +129,7 @@ def _kept_place(values: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _save(checkout: Checkout, name: str, written: Mapping[str, Any] | None) -> bool:
     """Commit what is written for ``name``, or that nothing is any more."""
-    with lock(checkout.ours / "dataset.lock", "this dataset"):
+    with lock(checkout.ours / "lock", "this dataset"):
         siblings = {**_declared(checkout), name: written}
         data = _dump({k: v for k, v in siblings.items() if v is not None}).encode("utf-8")
         message = f"{'Reopen' if written is None else 'Declare'} sibling {name}"

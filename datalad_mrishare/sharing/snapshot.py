@@ -17,7 +17,7 @@ from ..repo.worktree import Checkout
 from .facts import Facts, facts_of
 from .policies import SIBLINGS_FILE, Policy, load_policies
 from .registry import load_registry, read_file_at
-from .tables import parse_table, participants_in
+from .tables import people_in
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,9 @@ class Snapshot:
     def listed(self) -> frozenset[str]:
         """Participants in the top ``participants.tsv``."""
         content = read_file_at(self.checkout, self.commit, "participants.tsv")
-        table = parse_table(content) if content else None
-        return frozenset(participants_in(table)) if table else frozenset()
+        # also of a table that is not well formed: whom nobody knows nobody can keep out of texts
+        people = people_in(content) if content else ()
+        return frozenset(p for p in people if participants_in_path(p) == {p})
 
     @cached_property
     def with_data(self) -> frozenset[str]:

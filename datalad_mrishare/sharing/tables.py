@@ -6,7 +6,7 @@ never copies one: it is written anew, row by row, from what is permitted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -41,13 +41,20 @@ def is_table(path: str, content: bytes, named: bool) -> bool:
 
 
 def parse_table(content: bytes) -> Table | None:
-    """The table in ``content``, or None when it is not text or rows differ in length."""
+    """The table in ``content``; None when it is not text, rows differ in length or a column
+    is there twice: then nobody can say whose a row is.
+    """
     try:
-        lines = content.decode("utf-8-sig").splitlines()
+        lines = content.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError:
+        return None
+    # another program may see two rows where there is a line separator of Unicode
+    if any(len(line.splitlines()) > 1 for line in lines):
         return None
     cells = [tuple(line.split("\t")) for line in lines if line.strip()]
     if not cells or any(len(row) != len(cells[0]) for row in cells):
+        return None
+    if len(set(cells[0])) < len(cells[0]):
         return None
     return Table(cells[0], tuple(cells[1:]))
 
@@ -96,9 +103,14 @@ def filter_table(
     return Table(tuple(table.columns[i] for i in kept), tuple(found))
 
 
-def participants_in(table: Table, column: str = "participant_id") -> Sequence[str]:
-    """The cells of the identifying column, in order; empty when there is no such column."""
-    if column not in table.columns:
-        return ()
-    at = table.columns.index(column)
-    return [row[at] for row in table.rows]
+def people_in(content: bytes) -> frozenset[str]:
+    """``sub-XX`` of everyone in a column ``participant_id``, also where a label is alone.
+
+    >>> sorted(people_in(b"participant_id\\tscore\\nsub-01\\t3\\n02\\t4\\n"))
+    ['sub-01', 'sub-02']
+    """
+    lines = content.decode("utf-8-sig", "replace").splitlines()
+    rows = [line.split("\t") for line in lines if line.strip()]
+    places = [i for i, name in enumerate(rows[0]) if name == "participant_id"] if rows else []
+    labels = (row[i] for row in rows[1:] for i in places if i < len(row))
+    return frozenset(f"sub-{label.removeprefix('sub-')}" for label in labels)

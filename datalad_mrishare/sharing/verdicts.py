@@ -28,8 +28,8 @@ class Reason:
 
     ``component`` is one of the grant components, or ``participant`` (nobody known is in
     it), ``excluded``, ``subdataset``, ``select``, ``finding``, ``identity``, ``content``,
-    ``mention``, ``withdrawn``. ``sentence`` tells no decision of a participant and may stand
-    in any result record; ``detail`` may, and is for :mod:`.explaining` only.
+    ``mention``, ``table``, ``withdrawn``. ``sentence`` tells no decision of a participant and
+    may stand in any result record; ``detail`` may, and is for :mod:`.explaining` only.
     """
 
     component: str
@@ -75,8 +75,8 @@ class Judge:
             return ()
         if not selected(facts, self.policy.select):
             return (_NOT_SELECTED,)
-        if facts.kind is Kind.TABLE:  # filtered by row, see releases
-            return ()
+        if facts.kind is Kind.TABLE:  # filtered by row and column, see releases
+            return self.people(facts.participants, facts.scope, Deid.ANONYMOUS)
         if not facts.participants:
             return (_NOBODY,)
         reasons = self.people(facts.participants, facts.scope, facts.clearance)
@@ -88,6 +88,8 @@ class Judge:
         self, participants: frozenset[str], scope: FileScope, clearance: Deid
     ) -> tuple[Reason, ...]:
         """Reasons against a file of ``participants``, by component."""
+        if not participants:
+            return ()
         resolved = tuple((p, self.resolver.resolve(p, scope)) for p in sorted(participants))
         cached = (tuple((p, id(r)) for p, r in resolved), clearance)
         found = self._seen.get(cached)
@@ -211,10 +213,12 @@ def selected(facts: Facts, select: Mapping[str, Sequence[str]]) -> bool:
         if entity == "sub":
             if not any(f"sub-{v.removeprefix('sub-')}" in facts.participants for v in values):
                 return False
-        elif entity in ("datatype", "suffix", "ses", "extension"):
-            if getattr(name, entity) not in values:
+            continue
+        labels = [v.removeprefix(f"{entity}-") for v in values]
+        if entity in ("datatype", "suffix", "ses", "extension"):
+            if getattr(name, entity) not in labels:
                 return False
-        elif name.entities.get(entity) not in values:
+        elif name.entities.get(entity) not in labels:
             return False
     return True
 

@@ -10,7 +10,7 @@ from .reports import WithheldReport
 from .verdicts import Reason, Verdict
 
 #: these say that something has to be mended; the others that a rule was applied
-_PROBLEMS = frozenset(("finding", "identity", "mention"))
+_PROBLEMS = frozenset(("finding", "identity", "mention", "table"))
 #: what nobody expects to leave needs no line of its own
 _SILENT = frozenset((".datalad",))
 
