@@ -1,0 +1,140 @@
+"""Lent objects come back, and the owner's are as they were."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from builders import run
+from mirrors import add_path, consent, keys_at, keys_of, publish
+
+from datalad_mrishare.errors import RepoError
+from datalad_mrishare.repo.lending import lend, take_back
+
+
+def seen(path: Path) -> tuple[int, ...]:
+    """Inode, mode, times, links and content of a file."""
+    found = path.lstat()
+    content = hash(path.read_bytes())
+    return (found.st_ino, found.st_mode, found.st_mtime_ns, found.st_nlink, content)
+
+
+@pytest.fixture
+def thing(tmp_path: Path) -> Path:
+    """A write-protected object in a write-protected directory, as git-annex keeps it."""
+    path = tmp_path / "owner/KEY/KEY"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"content")
+    path.chmod(0o444)
+    path.parent.chmod(0o555)
+    return path
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """A directory on another file system."""
+    for place in ("/dev/shm", "/run"):
+        if os.path.isdir(place) and os.stat(place).st_dev != os.stat(tempfile.gettempdir()).st_dev:
+            try:
+                path = Path(tempfile.mkdtemp(dir=place))
+            except OSError:
+                continue
+            yield path
+            shutil.rmtree(path)
+            return
+    pytest.skip("no other file system can be written; mount one: mount -t tmpfs tmpfs DIR")
+
+
+def test_a_protected_object_is_lent_as_a_link_and_comes_back(thing: Path, tmp_path: Path) -> None:
+    before, borrowed = seen(thing), tmp_path / "release/objects/aaa/bbb/KEY/KEY"
+    lend(thing, borrowed)
+    assert borrowed.samefile(thing)
+    lend(thing, borrowed)  # a second time changes nothing
+    borrowed.parent.chmod(0o555)
+    take_back(tmp_path / "release/objects")
+    assert seen(thing) == before and not (tmp_path / "release/objects").exists()
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o464, 0o446])
+def test_an_object_that_can_be_written_is_copied(thing: Path, tmp_path: Path, mode: int) -> None:
+    """annex.thin: the object is the unlocked file itself."""
+    thing.chmod(mode)
+    before, borrowed = seen(thing), tmp_path / "objects/KEY/KEY"
+    lend(thing, borrowed)
+    assert not borrowed.samefile(thing) and borrowed.read_bytes() == b"content"
+    thing.write_bytes(b"edited!")
+    assert borrowed.read_bytes() == b"content"
+    take_back(tmp_path / "objects")
+    assert seen(thing)[:2] == before[:2] and thing.read_bytes() == b"edited!"
+
+
+def test_across_file_systems_it_is_copied(thing: Path, elsewhere: Path) -> None:
+    before, borrowed = seen(thing), elsewhere / "objects/KEY/KEY"
+    lend(thing, borrowed)
+    assert borrowed.read_bytes() == b"content" and seen(thing) == before
+    assert os.listdir(borrowed.parent) == ["KEY"]
+    take_back(elsewhere / "objects")
+    assert seen(thing) == before and not (elsewhere / "objects").exists()
+
+
+def test_without_room_it_says_so_and_leaves_nothing(thing: Path, tmp_path: Path) -> None:
+    thing.chmod(0o644)
+    blocked = tmp_path / "objects/KEY/KEY"
+    (blocked.parent / ".lending").mkdir(parents=True)
+    with pytest.raises((RepoError, OSError)):
+        lend(thing, blocked)
+    assert not blocked.exists() and thing.read_bytes() == b"content"
+
+
+def test_taking_back_is_safe_to_repeat_and_after_a_kill(thing: Path, tmp_path: Path) -> None:
+    take_back(tmp_path / "nothing")
+    objects = tmp_path / "objects"
+    lend(thing, objects / "KEY/KEY")
+    (objects / "KEY/.lending").write_bytes(b"half")
+    (objects / "empty/dir").mkdir(parents=True)
+    before = seen(thing)
+    take_back(objects)
+    take_back(objects)
+    assert not objects.exists() and seen(thing)[3] == before[3] - 1
+    assert stat.S_IMODE(thing.lstat().st_mode) == 0o444
+
+
+def test_taking_back_never_follows_a_link(thing: Path, tmp_path: Path) -> None:
+    objects = tmp_path / "objects"
+    (objects / "x").mkdir(parents=True)
+    (objects / "x/KEY").symlink_to(thing)
+    (objects / "y").symlink_to(thing.parent.parent)
+    before = seen(thing)
+    take_back(objects)
+    assert seen(thing) == before
+
+
+@pytest.mark.parametrize("thin", [False, True], ids=["unlocked", "thin"])
+def test_publishing_leaves_every_object_of_the_steward_as_it_was(
+    registered: Path, thin: bool
+) -> None:
+    run(registered, "git", "config", "annex.thin", str(thin).lower())
+    run(registered, "git", "annex", "unlock", "sub-01/anat")
+    run(registered, "git", "commit", "--quiet", "-a", "-m", "unlock")
+    consent(registered, ("sub-01", "given"), ("sub-02", "given"))
+    place = add_path(registered, "mirror", "institution")
+    objects = registered / ".git/annex/objects"
+    files = [p for p in objects.rglob("*") if p.is_file()]
+    before = {p: seen(p) for p in files}
+    location = run(registered, "git", "annex", "whereis", "--json")
+    publish(registered, "mirror")
+    assert {p: seen(p) for p in files} == before and len(files) == 8
+    assert run(registered, "git", "annex", "whereis", "--json") == location
+    assert keys_at(place) == keys_of(registered, "sub-01/", "sub-02/")
+    run(registered, "git", "annex", "fsck")
+    run(place, "git", "annex", "fsck", "--all")
+    # what the owner edits afterwards does not change what was published
+    unlocked = registered / "sub-01/anat/sub-01_T1w.nii.gz"
+    with unlocked.open("ab") as file:
+        file.write(b"edited")
+    run(place, "git", "annex", "fsck", "--all")

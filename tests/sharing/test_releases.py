@@ -1,0 +1,198 @@
+"""The tree of a release, from verdicts and texts alone."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from datalad_mrishare.consent import Registry, Resolver, build_record, load_forms
+from datalad_mrishare.repo.trees import FILE, LINK, Entry
+from datalad_mrishare.sharing.facts import facts_of
+from datalad_mrishare.sharing.policies import load_policies
+from datalad_mrishare.sharing.releases import Mentions, ReleaseTree, release_tree
+from datalad_mrishare.sharing.verdicts import Judge, decide
+
+TODAY = date(2026, 5, 3)
+PEOPLE = "sub-01 sub-02 sub-03 sub-04".split()
+#: sub-01 permits everything, sub-02 imaging of function only, sub-03 refused, sub-04 said nothing
+RECORDS = (
+    {"participant_id": "sub-01", "state": "given", "form": "obc-ult-1.0.1"},
+    {"participant_id": "sub-02", "state": "given", "form": "obc-ult-1.0.1", "scope": "suffix=bold"},
+    {"participant_id": "sub-03", "state": "refused"},
+)
+IMAGES = [f"{p}/func/{p}_bold.nii.gz" for p in PEOPLE]
+
+
+def tree(
+    texts: dict[str, bytes],
+    policy: str = "{policy: institution}",
+    revoked: tuple[str, ...] = (),
+    *,
+    form: str = "",
+) -> ReleaseTree:
+    """The release of a dataset with an image of each and these ``texts`` in git."""
+    forms = load_forms("clean: {extends: obc-ult-1.0.1, deid: deidentified}")
+    records = [{**r, "form": form} if form and "form" in r else r for r in RECORDS]
+    rows = (
+        build_record(
+            {"record": f"r{n}", "from": "2026-01-01", "recorded": "2026-01-01", **r}, forms=forms
+        )
+        for n, r in enumerate(records)
+    )
+    chosen = load_policies(f"siblings:\n  m: {policy}\n")["m"]
+    judge = Judge(chosen, Resolver(Registry(forms, tuple(rows)), TODAY), TODAY)
+    entries = [
+        Entry(p, LINK, f"link {p}", 90, f"SHA256E-s9--{n}.nii.gz") for n, p in enumerate(IMAGES)
+    ]
+    entries += [Entry(p, FILE, f"text {p}", len(text)) for p, text in texts.items()]
+
+    def contents(asked: object) -> dict[str, bytes]:
+        return {e.oid: texts[e.path] for e in asked}  # type: ignore[attr-defined]
+
+    verdicts = decide(facts_of(entries, contents, {}, chosen.commons), judge)
+    return release_tree(verdicts, judge, PEOPLE, contents, "an-id", revoked)
+
+
+def taken(found: ReleaseTree) -> set[str]:
+    return {e.path for e in found.taken}
+
+
+def denied(found: ReleaseTree) -> dict[str, str]:
+    return {v.facts.path: v.reasons[0].component for v in found.denied}
+
+
+def table(*rows: str) -> bytes:
+    return "".join(f"{row.replace(' ', chr(9))}\n" for row in rows).encode()
+
+
+def test_files_of_whom_permits_and_nothing_else() -> None:
+    found = tree({})
+    assert taken(found) == {IMAGES[0], IMAGES[1]}
+    assert found.message == "Release of 4 files of 2 participants\n"
+    assert set(found.written) == {".datalad/config", ".datalad/mrishare/policy.yaml"}
+    assert found.written[".datalad/config"] == b'[datalad "dataset"]\n\tid = an-id\n'
+
+
+def test_revoked_keys_are_listed_in_order_and_nothing_else_about_them() -> None:
+    written = tree({}, revoked=("KEY-s1--b", "KEY-s1--a")).written
+    assert written[".datalad/mrishare/revoked.tsv"] == b"key\nKEY-s1--a\nKEY-s1--b\n"
+
+
+def test_rows_of_participants() -> None:
+    """A row with all its cells, one with its label only, none, none."""
+    rows = ["sub-01 30 F", "sub-02 31 M", "sub-03 32 F", "sub-04 33 M", "sub-99 34 F", "01 35 F"]
+    found = tree({"participants.tsv": table("participant_id age sex", *rows)})
+    expected = table("participant_id age sex", "sub-01 30 F", "sub-02 n/a n/a")
+    assert found.written["participants.tsv"] == expected
+
+
+def test_rows_of_other_tables_need_consent_for_that_table() -> None:
+    rows = ("participant_id moca", "sub-01 29", "sub-02 28", "sub-03 27")
+    found = tree({"phenotype/moca.tsv": table(*rows)})
+    assert found.written["phenotype/moca.tsv"] == table("participant_id moca", "sub-01 29")
+
+
+@pytest.mark.parametrize(
+    ("policy", "columns"),
+    [
+        ("{policy: institution}", "participant_id age iq"),
+        ("{policy: consortium}", "participant_id age"),
+        ("{policy: public}", "participant_id age"),
+        ("{policy: public, columns: [iq]}", "participant_id iq"),
+        ("{policy: public, columns: []}", "participant_id"),
+    ],
+)
+def test_columns(policy: str, columns: str) -> None:
+    """Unlisted columns are identifiable; naming them in a policy is clearing them."""
+    cells = {"participant_id": "sub-01", "age": "30", "iq": "99"}
+    found = tree({"participants.tsv": table(" ".join(cells), " ".join(cells.values()))}, policy)
+    row = " ".join(cells[c] for c in columns.split())
+    assert found.written["participants.tsv"] == table(columns, row)
+
+
+def test_a_participant_who_demands_clean_data_keeps_cells_that_are_not() -> None:
+    found = tree({"participants.tsv": table("participant_id iq", "sub-01 99")}, form="clean")
+    assert found.written["participants.tsv"] == table("participant_id iq", "sub-01 n/a")
+    found = tree({"participants.tsv": table("participant_id age", "sub-01 30")}, form="clean")
+    assert found.written["participants.tsv"] == table("participant_id age", "sub-01 30")
+
+
+def test_scans_and_sessions_list_what_is_in_the_release() -> None:
+    name = "sub-0{0}/sub-0{0}_scans.tsv"
+    rows = ("filename x", "func/sub-0{0}_bold.nii.gz 1", "anat/sub-0{0}_T1w.nii.gz 2")
+    texts = {name.format(n): table(*(r.format(n) for r in rows)) for n in (1, 3)}
+    texts["sub-01/sub-01_sessions.tsv"] = table("session_id x", "ses-1 1", "../sub-03 2", "func 3")
+    found = tree(texts)
+    expected = table("filename x", "func/sub-01_bold.nii.gz 1")
+    assert found.written[name.format(1)] == expected
+    assert name.format(3) not in found.written
+    assert found.written["sub-01/sub-01_sessions.tsv"] == table("session_id x", "func 3")
+
+
+def test_rows_and_columns_that_name_somebody_withheld_are_left_out() -> None:
+    rows = ("participant_id like_sub-03 twin", "sub-01 no sub-02", "sub-02 no no")
+    moca = ("participant_id note", "sub-01 after_Sub-04")
+    found = tree({"participants.tsv": table(*rows), "phenotype/moca.tsv": table(*moca)})
+    expected = table("participant_id twin", "sub-01 sub-02", "sub-02 n/a")
+    assert found.written["participants.tsv"] == expected
+    assert "phenotype/moca.tsv" not in found.written
+
+
+@pytest.mark.parametrize(
+    "rows", [("participant_id x", "sub-01"), ("participant_id x participant_id", "sub-01 1 sub-03")]
+)
+def test_a_table_that_nobody_can_filter_is_held_back_and_reported(rows: tuple[str, ...]) -> None:
+    found = tree({"phenotype/x.tsv": table(*rows)})
+    assert "phenotype/x.tsv" not in found.written
+    assert denied(found) == {"phenotype/x.tsv": "table"}
+
+
+@pytest.mark.parametrize(
+    ("text", "component"),
+    [
+        (b"about sub-01 and sub-02", None),
+        (b"about sub-031 or sub-XX, sub-cortical, sub-1mm", None),
+        (b"about sub-03", "mention"),
+        (b"about bids::sub-03/anat", "mention"),
+        (b"about SUB-03", "mention"),
+        (b"about sub-04.", "mention"),
+        (b"about xsub-03", "mention"),
+        (b"about sub-99, who left", "mention"),
+        (b'{"note": "a\\nsub-03"}', "mention"),
+        ("about sub-03".encode("utf-16"), "mention"),
+        (b"\x1f\x8b packed", "mention"),
+    ],
+)
+def test_a_text_of_nobody_that_names_somebody_withheld_is_held_back(
+    text: bytes, component: str | None
+) -> None:
+    found = tree({"README": text})
+    assert denied(found) == ({"README": component} if component else {})
+    assert ("README" in taken(found)) == (component is None)
+
+
+def test_a_text_of_one_that_names_another_is_held_back() -> None:
+    texts = {
+        "sub-01/func/sub-01_bold.json": b'{"TaskName": "like\\nsub-03"}',
+        "sub-02/func/sub-02_bold.json": b'{"TaskName": "like sub-01"}',
+    }
+    found = tree(texts)
+    assert denied(found) == {"sub-01/func/sub-01_bold.json": "mention"}
+    assert "sub-02/func/sub-02_bold.json" in taken(found)
+
+
+def test_who_counts_as_named() -> None:
+    names = Mentions(["sub-01", "sub-02", "sub-control1", "sub-Ab"], ["sub-01", "sub-control1"])
+    for text in ("sub-02", "SUB-02", "sub-03", "sub-patient1 sub-control2", "sub-AB", "x_sub-ab"):
+        assert names.found(text), text
+    for text in ("", "sub-01", "sub-control1", "sub-021", "sub-second", "sub-2mm", "sub_02", "02"):
+        assert not names.found(text), text
+
+
+def test_nothing_at_all_when_nobody_permits() -> None:
+    found = tree(
+        {"participants.tsv": table("participant_id", *PEOPLE)}, "{reach: public, use: NRES}"
+    )
+    assert taken(found) == set() and "participants.tsv" not in found.written
+    assert found.participants == 0
