@@ -9,6 +9,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import commandpages  # noqa: E402
+import decisiontable  # noqa: E402
 
 import datalad_mrishare  # noqa: E402
 
@@ -29,3 +30,4 @@ html_theme_options = {"description": "Share MRI data as far as its participants 
 html_show_copyright = False
 
 commandpages.write_pages(HERE / "commands")
+decisiontable.write_page(HERE / "decisions.md")

@@ -18,6 +18,7 @@ dataset nor starts a process. The path of a consent through it::
 ``scopes``       what of a participant's data a record is about
 ``resolution``   records to grants at a date: the rules in full are there
 ``importing``, ``tables``   records that people hand in
+``redcap``, ``fhir``, ``maps``   the same from other systems, by a map
 ``projection``   grants as git-annex metadata fields
 ``values``, ``yamltext``    strict readers of words, dates and YAML
 
@@ -57,7 +58,7 @@ from .grants import (
     parse_duty,
     parse_grant,
 )
-from .importing import ImportResult, import_records, read_records
+from .importing import ImportMap, ImportResult, import_records, parse_map, read_records
 from .projection import FIELDS, grant_fields, grant_from_fields
 from .purposes import Use
 from .records import (
@@ -98,6 +99,7 @@ __all__ = [
     "FileScope",
     "Form",
     "Grant",
+    "ImportMap",
     "ImportResult",
     "Reach",
     "Record",
@@ -119,6 +121,7 @@ __all__ = [
     "meet",
     "parse_duty",
     "parse_grant",
+    "parse_map",
     "parse_region",
     "parse_registry",
     "read_records",

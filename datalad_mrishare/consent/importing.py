@@ -8,15 +8,32 @@ what a row says: a file imported again tomorrow still adds nothing.
 
 from __future__ import annotations
 
+import gc
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import date
 from operator import attrgetter
+from typing import Any
 
 from ..errors import InputError
-from .records import COLUMNS, CellError, Record, build_record, misplaced_lifts, record_cells
-from .tables import Row, Table, read_table
+from .fhir import FhirMap, parse_fhir_map, read_fhir
+from .forms import Form
+from .maps import FORMATS, open_map
+from .records import (
+    COLUMNS,
+    EMPTY,
+    CellError,
+    Record,
+    build_record,
+    is_participant,
+    is_token,
+    misplaced_lifts,
+    record_cells,
+)
+from .redcap import RedcapMap, parse_redcap_map, read_redcap
+from .tables import Row, Table, read_table, read_text
 from .values import read_spreadsheet_date
 
 _SHOWN = 10
@@ -32,15 +49,56 @@ class ImportResult:
         In the order of the file.
     known : int
         Rows that the registry has already, or that the file has twice.
+    skipped : int
+        Rows without a decision, left out because the map says so.
     """
 
     new: tuple[Record, ...]
     known: int
+    skipped: int = 0
 
 
-def read_records(data: bytes, where: str) -> Table:
-    """The rows of a file with records, as text; see :func:`.tables.read_table`."""
+ImportMap = RedcapMap | FhirMap
+
+
+def parse_map(data: bytes, where: str) -> ImportMap:
+    """A map: how the export of another system says what a record says.
+
+    Raises
+    ------
+    InputError
+        When it is not YAML, names no known ``format``, or holds an unknown key or word.
+    """
+    document, form = open_map(read_text(data, where), where)
+    return parse_redcap_map(document) if form == "redcap" else parse_fhir_map(document)
+
+
+def read_records(
+    data: bytes,
+    where: str,
+    *,
+    mapping: ImportMap | None = None,
+    forms: Mapping[str, Form] | None = None,
+) -> Table:
+    """The rows of a file with records: TSV, CSV, YAML, a REDCap export, or FHIR JSON."""
+    is_json = where.lower().endswith(".json") or data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{"
+    if is_json and not where.lower().endswith((".yaml", ".yml")):
+        if isinstance(mapping, RedcapMap):
+            raise _wrong_map("FHIR", mapping.where, where)
+        return read_fhir(data, where, mapping, forms or {})
+    if isinstance(mapping, FhirMap):
+        raise _wrong_map("a table", mapping.where, where)
+    if mapping is not None:
+        return read_redcap(data, where, mapping, forms or {})
     return read_table(data, where, COLUMNS)
+
+
+def _wrong_map(what: str, named: str, where: str) -> InputError:
+    return InputError(
+        f"is {what}, but the map {named} is for another format",
+        where=where,
+        remedy=f"`format` in the map is one of: {', '.join(FORMATS)}",
+    )
 
 
 def import_records(
@@ -48,26 +106,29 @@ def import_records(
     where: str,
     *,
     existing: Sequence[Record],
-    forms: Collection[str],
+    forms: Mapping[str, Form],
     participants: Collection[str],
     today: date,
+    mapping: ImportMap | None = None,
 ) -> ImportResult:
     """Read records to be added to a registry.
 
     Parameters
     ----------
     data : bytes
-        The content of the file: TSV, CSV or a YAML list.
+        The content of the file: TSV, CSV, a YAML list, a REDCap export or FHIR JSON.
     where : str
         Its name; tells the format, and is named in messages.
     existing : sequence of Record
         What the registry has.
-    forms : collection of str
-        The ids of the forms there are.
+    forms : mapping
+        The forms there are, by id.
     participants : collection of str
         The participants of the dataset, ``sub-XX``.
     today : date
         The day of recording of rows that do not give one.
+    mapping : ImportMap or None
+        For exports of other systems; see :func:`parse_map`.
 
     Raises
     ------
@@ -75,62 +136,101 @@ def import_records(
         For anything that cannot be accepted; then nothing is to be imported. Up to ten
         problems are listed.
     """
-    table = read_records(data, where)
+    with _no_collection():
+        table = read_records(data, where, mapping=mapping, forms=forms)
+        return _import_table(table, existing, _Maker(forms, participants, today))
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Pause the cycle collector: rows make no cycles, and it would walk all of them for each
+    generation, which is a third of the time for 200,000 rows."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _import_table(table: Table, existing: Sequence[Record], maker: _Maker) -> ImportResult:
+    """All or nothing, whatever format the rows came from."""
     problems = _Problems(table)
     rows: list[tuple[Row, Record]] = []
     for row in table.rows:
         try:
-            record = build_record(
-                row.cells, forms=forms, recorded=today, read=read_spreadsheet_date
-            )
-            _check(record, participants, today)
+            if row.problem is not None:
+                raise row.problem
+            rows.append((row, maker.make(row.cells)))
         except CellError as exc:
             problems.add(row, exc)
-        else:
-            rows.append((row, _named(record)))
     new, known = _merge(rows, existing, problems)
-    everything = {record.record: record for record in existing}
-    everything |= {record.record: record for _, record in new}
-    lines = {record.record: row for row, record in new}
-    for record, reason in misplaced_lifts((record for _, record in new), everything):
-        problems.add(lines[record.record], CellError("lifts", reason))
+    lifting = {record.record: row for row, record in new if record.lifts}
+    if lifting:
+        added = [record for _, record in new]
+        known_by_token = {record.record: record for record in (*existing, *added)}
+        for record, reason in misplaced_lifts(added, known_by_token):
+            problems.add(lifting[record.record], CellError("lifts", reason))
     problems.report()
-    return ImportResult(tuple(record for _, record in new), known)
+    return ImportResult(tuple(record for _, record in new), known, table.skipped)
 
 
-def token(record: Record) -> str:
-    """The token of a record that brings none: ``r`` and 16 hex digits of what it says.
+class _Maker:
+    """Makes the records of a file.
 
-    The registry writes each date and word in one way only, so the format of the file the
-    row came from plays no part.
+    In a large file most rows differ only in whom they are about, so what else a row says
+    is checked once. A record that brings no token gets one made from what it says: ``r``
+    and 16 hex digits. The registry writes each date and word in one way only, so the
+    format of the file the row came from plays no part.
     """
-    cells = record_cells(record)
-    said = "\t".join((*cells[1:_RECORDED], *cells[_RECORDED + 1 :]))
-    return "r" + hashlib.sha256(said.encode()).hexdigest()[:16]
+
+    def __init__(self, forms: Collection[str], participants: Collection[str], today: date):
+        self._forms, self._participants, self._today = forms, participants, today
+        self._seen: dict[tuple[tuple[str, str], ...], tuple[tuple[Any, ...], str]] = {}
+
+    def make(self, cells: Mapping[str, str]) -> Record:
+        """The record of a row, with a token; :class:`CellError` if it cannot be accepted."""
+        said = tuple([cell for cell in cells.items() if cell[0] not in _OWN])
+        name, who = cells.get("record", ""), cells.get("participant_id", "")
+        found = self._seen.get(said)
+        if found is None or not is_participant(who) or (name and not is_token(name)):
+            record = build_record(
+                cells, forms=self._forms, recorded=self._today, read=read_spreadsheet_date
+            )
+            self._check(record)
+            found = self._seen[said] = (_rest(record), _said_text(record))
+        elif who not in self._participants:
+            raise _stranger(who)
+        if not name or name == EMPTY:
+            name = "r" + hashlib.sha256(f"{who}\t{found[1]}".encode()).hexdigest()[:16]
+        return Record(name, who, *found[0])
+
+    def _check(self, record: Record) -> None:
+        if record.participant_id not in self._participants:
+            raise _stranger(record.participant_id)
+        if record.recorded > self._today:
+            raise CellError("recorded", f"{record.recorded} lies in the future")
 
 
+_OWN = ("record", "participant_id")
 _RECORDED = COLUMNS.index("recorded")
-#: all that a row says: everything but its token and the day it was recorded
+#: what a record says: all but its token and participant; all but its token and recording
+_rest = attrgetter(*[f.name for f in fields(Record)][2:])
 _said = attrgetter(*(f.name for f in fields(Record) if f.name not in ("record", "recorded")))
 
 
-def _named(record: Record) -> Record:
-    """The record with a token: its own, else one made from what it says."""
-    return record if record.record else Record(token(record), *_ALL(record)[1:])
+def _said_text(record: Record) -> str:
+    cells = record_cells(record)
+    return "\t".join((*cells[2:_RECORDED], *cells[_RECORDED + 1 :]))
 
 
-_ALL = attrgetter(*(f.name for f in fields(Record)))
-
-
-def _check(record: Record, participants: Collection[str], today: date) -> None:
-    if record.participant_id not in participants:
-        raise CellError(
-            "participant_id",
-            f"the dataset has no participant {record.participant_id}",
-            remedy="Register their data first, or correct the name",
-        )
-    if record.recorded > today:
-        raise CellError("recorded", f"{record.recorded} lies in the future")
+def _stranger(participant: str) -> CellError:
+    return CellError(
+        "participant_id",
+        f"the dataset has no participant {participant}",
+        remedy="Register their data first, or correct the name",
+    )
 
 
 def _merge(

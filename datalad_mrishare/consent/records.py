@@ -93,6 +93,16 @@ _PARTICIPANT = re.compile(r"sub-[A-Za-z0-9+]+", re.ASCII)
 _LONGEST_EVIDENCE = 500
 
 
+def is_token(text: str) -> bool:
+    """Whether a record may be named so."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def is_participant(text: str) -> bool:
+    """Whether it is ``sub-`` and a BIDS label."""
+    return _PARTICIPANT.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One row of the registry.
@@ -225,11 +235,11 @@ def build_record(
         return "" if text == EMPTY else text
 
     token, who, form = cell("record"), cell("participant_id"), cell("form") or None
-    if token and not _TOKEN.fullmatch(token):
+    if token and not is_token(token):
         raise CellError(
             "record", f"`{token[:40]}` is not a token", remedy="Use letters, digits, `.`, `_`, `-`"
         )
-    if not _PARTICIPANT.fullmatch(who):
+    if not is_participant(who):
         shown = f"`{who[:40]}` is not a participant" if who else "no participant is named"
         raise CellError("participant_id", shown, remedy="Write sub- and the BIDS label: sub-01")
     if not cell("state"):
@@ -282,7 +292,7 @@ def _scope(text: str) -> Scope:
 def _lifts(text: str) -> tuple[str, ...]:
     tokens = tuple(sorted(set(text.replace(",", " ").split()))) if text else ()
     for token in tokens:
-        if not _TOKEN.fullmatch(token):
+        if not is_token(token):
             raise CellError("lifts", f"`{token[:40]}` is not the token of a record")
     return tokens
 

@@ -9,10 +9,12 @@ direction) are refused, because what is read must be what was seen.
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import InputError
+from .records import CellError
 from .values import HIDDEN, unknown, words_of
 from .yamltext import load_yaml
 
@@ -21,21 +23,44 @@ LARGEST = 128 * 1024 * 1024
 
 
 class Row(NamedTuple):
-    """One row: its cells by column, the line it starts in (from 1)."""
+    """One row: its cells by column, the line it starts in (from 1).
+
+    ``problem`` is what its reader found wrong with it already.
+    """
 
     cells: dict[str, str]
     line: int
+    problem: CellError | None = None
 
 
-class Table(NamedTuple):
-    """The rows of a file; ``columns`` in the order of the file."""
+@dataclass(frozen=True)
+class Table:
+    """The rows of a file, whatever its format.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        In the order of the file.
+    columns : tuple of str
+        In the order of the file.
+    where : str
+        Its name.
+    skipped : int
+        Rows without a decision, left out because a map says so.
+    locate : callable or None
+        Row and column (or None) to a place, where that is not a line and a column.
+    """
 
     rows: Sequence[Row]
     columns: tuple[str, ...]
     where: str
+    skipped: int = 0
+    locate: Callable[[Row, str | None], str] | None = None
 
     def place(self, row: Row, column: str | None = None) -> str:
         """``line 3, column 5 (until)``; the file is not named."""
+        if self.locate is not None:
+            return self.locate(row, column)
         if column is None:
             return f"line {row.line}"
         if column not in self.columns:
@@ -60,7 +85,7 @@ def read_table(data: bytes, where: str, columns: Collection[str]) -> Table:
     InputError
         Naming line and column where there is one.
     """
-    text = _text(data, where)
+    text = read_text(data, where)
     kind = _kind(text, where)
     if kind == "yaml":
         return _yaml(text, where, columns)
@@ -82,7 +107,14 @@ def read_table(data: bytes, where: str, columns: Collection[str]) -> Table:
     return Table(rows, names, where)
 
 
-def _text(data: bytes, where: str) -> str:
+def read_text(data: bytes, where: str) -> str:
+    """The text of a file: UTF-8 without hidden characters, line ends made uniform.
+
+    Raises
+    ------
+    InputError
+        Naming line and column.
+    """
     if len(data) > LARGEST:
         raise InputError(f"more than {LARGEST >> 20} MiB are not read", where=where)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):

@@ -45,9 +45,9 @@ IMAGES = [
     ("func/{}_task-rest_bold.nii.gz", "func", "bold", None, 2),
     ("ses-01/dwi/{}_ses-01_dwi.nii.gz", "dwi", "dwi", "1", 2),
     ("ses-02/func/{}_ses-02_task-rest_bold.nii.gz", "func", "bold", "2", 2),
-    ("anat/{}_unnamed.nii.gz", "anat", None, None, 0),
+    ("anat/unnamed.nii.gz", "anat", None, None, 0),
 ]
-SCOPES = [{}, {}, {}, {}, {"datatype": ["anat"]}, {"suffix": ["T1w", "bold"]}, {"ses": ["1"]}]
+SCOPES = [*[{}] * 15, {"datatype": ["anat"]}, {"suffix": ["T1w", "bold"]}, {"ses": ["1"]}]
 
 
 # --- the naive reading ----------------------------------------------------------------
@@ -174,7 +174,7 @@ def naive(case: dict) -> dict[str, set[str]]:
 
 
 def a_form(draw: random.Random) -> dict[str, str]:
-    form = {"reach": draw.choice(["public"] * 4 + ["registered"] * 3 + REACHES)}
+    form = {"reach": draw.choice(["public"] * 6 + ["registered"] * 4 + REACHES[1:])}
     form["use"] = draw.choice(["NRES", "GRU", "GRU", "GRU", "HMB", "HMB", "POA", "HMB POA"])
     if draw.random() < 0.06:
         form["use"] = draw.choice(["DS:MONDO:0005148", "DS:MONDO:0004975 POA"])
@@ -183,10 +183,10 @@ def a_form(draw: random.Random) -> dict[str, str]:
     if draw.random() < 0.3:
         form["duty"] = " ".join(draw.sample(DUTIES, draw.randint(1, 2)))
     if draw.random() < 0.2:
-        form["until"] = DAY + timedelta(draw.choice((-40, 30, 400)))
+        form["until"] = DAY + timedelta(draw.choice((-40, 30, 30, 400, 400)))
     if draw.random() < 0.2:
         form["deid"] = draw.choice(DEIDS)
-    if draw.random() < 0.03:
+    if draw.random() < 0.02:
         form.pop(draw.choice(["reach", "use"]))
     return form
 
@@ -194,7 +194,7 @@ def a_form(draw: random.Random) -> dict[str, str]:
 def a_policy(draw: random.Random) -> dict[str, Any]:
     policy = {
         "reach": draw.choice(["public", "public", *REACHES[1:], *REACHES[1:4]]),
-        "use": draw.choice(["GRU", "HMB", "HMB", "HMB", "DS:MONDO:0005148", "POA", "NRES"]),
+        "use": draw.choice(["GRU", *["HMB"] * 7, "DS:MONDO:0005148", "POA", "NRES"]),
         "deid": draw.choice(["identifiable", "identifiable", "deidentified", "pseudonymised"]),
         "recall": draw.choice(["yes", "no"]),
     }
@@ -212,11 +212,13 @@ def a_policy(draw: random.Random) -> dict[str, Any]:
 def some_records(draw: random.Random, people: list[str], forms: list[str]) -> list[dict]:
     found: list[dict[str, Any]] = []
     for person in people:
-        for _ in range(draw.choice((0, 1, 1, 1, 1, 1, 1, 2, 2, 3, 4))):
+        for _ in range(draw.choice((0, *[1] * 14, 2, 2, 2, 3, 4))):
             state = "given"
             if any(r["participant_id"] == person for r in found) and draw.random() < 0.4:
                 state = draw.choice(["refused", "withdrawn", "opted-out", "invalid", "given"])
-            start = DAY + timedelta(draw.choice((-800, -400, -400, -200, -100, -1, 0, 1)))
+            start = DAY + timedelta(
+                draw.choice((-800, -400, -400, -300, -200, -200, -150, -100, -100, -1, 0, 1))
+            )
             given = state == "given"
             until = start + timedelta(draw.choice((50, 500, 1000, 1300)))
             earlier = [
@@ -234,7 +236,7 @@ def some_records(draw: random.Random, people: list[str], forms: list[str]) -> li
                     "form": draw.choice(forms if given else [None, *forms]),
                     "from": start,
                     "until": until if given and draw.random() < 0.25 else None,
-                    "recorded": start + timedelta(draw.choice((0, 0, 0, 30))),
+                    "recorded": start + timedelta(draw.choice((0, 0, 0, 0, 0, 30))),
                     "then": draw.choice([None, "stop-sharing", "stop-use", "erase"])
                     if state == "withdrawn"
                     else None,
@@ -262,11 +264,12 @@ def some_files(draw: random.Random, people: list[str]) -> list[dict[str, Any]]:
             name = f"{person}/{path.format(person)}"
             add(name, {person}, scope=(datatype, suffix, ses), clean=clean)
     if draw.random() < 0.3:
-        add(f"derivatives/pair/{people[0]}_{people[-1]}_map.nii.gz", {people[0], people[-1]})
+        pair = f"derivatives/pair/{people[0]}_{people[-1]}_map.nii.gz"
+        add(pair, {people[0], people[-1]}, scope=(None, "map", None))
     if draw.random() < 0.2:
         add("derivatives/group/mean.nii.gz", set())
     if draw.random() < 0.1:
-        add("derivatives/group/README.md", set(), "commons")
+        add("derivatives/group/atlas.txt", set(), "commons")
     if draw.random() < 0.1:
         add(f"sourcedata/{people[0]}/scan.dcm", {people[0]}, "excluded")
     if draw.random() < 0.1:  # identical content at two paths
@@ -289,7 +292,7 @@ def a_case(draw: random.Random, forms: dict[str, dict], policies: dict[str, dict
         "records": some_records(draw, people, chosen),
         "files": some_files(draw, people),
         "at": DAY,
-        "known": draw.choice((None, None, None, DAY - timedelta(10), DAY)),
+        "known": draw.choice((*[None] * 6, DAY - timedelta(10), DAY)),
         "measured": draw.random() < 0.6,
     }
 
@@ -317,7 +320,7 @@ def decided(case: dict, forms: Any, policy: Any, draw: random.Random) -> tuple[A
     entries = [
         Entry(f["path"], "120000", f"{n:040x}", 100, f["key"]) for n, f in enumerate(case["files"])
     ]
-    facts = facts_of(entries, lambda _: {}, {})
+    facts = facts_of(entries, lambda _: {}, {}, commons=["derivatives/group/*.txt"])
     for fact, file in zip(facts, case["files"], strict=True):
         assert (fact.participants, fact.clearance) == (file["people"], file["clean"]), file
     if case["measured"]:  # as if there were evidence
