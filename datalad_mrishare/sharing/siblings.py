@@ -172,7 +172,7 @@ def _declare_shared(
     address = policy.address
     if remote is not None:
         address = address_of(checkout, remote, address)
-        _must_be_movable(checkout, name, address)
+        _must_be_movable(checkout, name, address, policy.address)
         written = {k: v for k, v in written.items() if k != "storage"} | {"url": address.url}
         if address.storage:
             written["storage"] = dict(address.storage)
@@ -248,10 +248,18 @@ def address_of(checkout: Checkout, remote: Remote, declared: Address | None = No
     return Address(str(place), settings)
 
 
-def _must_be_movable(checkout: Checkout, name: str, address: Address) -> None:
+def _must_be_movable(
+    checkout: Checkout, name: str, address: Address, declared: Address | None
+) -> None:
     place = local_path(address.url, checkout.path)
     assert place is not None
     found = open_git_half(place, name).contents()
+    if found and address == declared:
+        raise SiblingError(
+            "is served from its release repository, and a remote of this dataset leads there",
+            where=f"sibling '{name}'",
+            remedy=f"Remove that, then run this again: git remote remove {name}",
+        )
     if found:
         fresh = f"{address.url.rstrip('/')}-release"
         raise SiblingError(

@@ -469,6 +469,17 @@ def test_other_terms_for_a_shared_sibling(checkout: Checkout, place: Path) -> No
     assert written(checkout.path)["mir"] == {**before, "policy": "public"}
 
 
+def test_a_remote_added_again_by_hand(checkout: Checkout, place: Path) -> None:
+    bare(checkout.path, place)
+    declare(checkout, "mir", "institution")
+    run(place, "git", "update-ref", "refs/heads/main", "git-annex")  # as a publication would
+    run(checkout.path, "git", "remote", "add", "mir", str(place))
+    with pytest.raises(SiblingError, match="git remote remove mir"):
+        declare(checkout, "mir", "public")
+    run(checkout.path, "git", "remote", "remove", "mir")
+    assert declare(checkout, "mir", "public").changed
+
+
 def test_shared_does_not_become_own(checkout: Checkout, place: Path) -> None:
     bare(checkout.path, place)
     declare(checkout, "mir", "institution")
