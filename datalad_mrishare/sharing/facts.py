@@ -109,11 +109,13 @@ def _facts(
     clearance = clearance_by_name(name)
     if content is not None and kind is Kind.DATA and needs_content(name):
         clearance = max(clearance, clearance_by_content(name, content))
+    # a suffix that BIDS does not have says nothing: a denial may mean it, a permission does not
+    suffix = name.suffix if name.suffix in SUFFIXES else None
     return Facts(
         entry=entry,
         kind=kind,
         participants=participants,
-        scope=FileScope(name.ses or None, name.datatype or None, name.suffix or None, entry.path),
+        scope=FileScope(name.ses or None, name.datatype or None, suffix, entry.path),
         clearance=clearance,
         size=key_size(entry.key) if entry.key else entry.size,
         finding=findings.get(entry.key) if entry.key else None,

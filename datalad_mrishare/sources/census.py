@@ -166,7 +166,7 @@ def _read_headers(
         for f in files
         if f.content is not None
         and is_image(f.path)
-        and not (f.key and is_indexed(known.logs.metadata.get(f.key, {})))
+        and not (f.key and is_indexed(f.key, known.logs.metadata.get(f.key, {})))
         and _readable(f.content)
     ]
     headers: dict[str, Header | Damage] = {}
@@ -192,7 +192,8 @@ def _image_findings(
         if isinstance(header, Damage):
             found.append(_damaged(file.path, header.kind, header.what))
         elif header is None and file.key:
-            for word in known.logs.metadata.get(file.key, {}).get(FINDING, ()):
+            fields = known.logs.metadata.get(file.key, {})
+            for word in fields.get(FINDING, ()) if is_indexed(file.key, fields) else ():
                 kind = Kind(word) if word in (Kind.UNREADABLE, Kind.TRUNCATED) else Kind.CORRUPT
                 found.append(_damaged(file.path, kind, "as an earlier registration found"))
     return found

@@ -6,6 +6,7 @@ The participant is not among the fields, the registry alone speaks about people.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 
 from ..provenance.bids import ENTITIES, bids_name
@@ -15,7 +16,10 @@ Fields = dict[str, frozenset[str]]
 
 PREFIX = "mri-"
 FINDING = "mri-finding"
-HEADER_FIELDS = ("mri-dim", "mri-zooms-mm", "mri-tr-s", "mri-dtype", "mri-units", FINDING)
+#: which content the header fields are about: git-annex gives a new version of a file the
+#: metadata of the former one
+OF = "mri-of"
+HEADER_FIELDS = ("mri-dim", "mri-zooms-mm", "mri-tr-s", "mri-dtype", "mri-units", FINDING, OF)
 NAME_FIELDS = (
     *("mri-suffix", "mri-datatype", "mri-extension"),
     *(PREFIX + entity for entity in ENTITIES if entity != "sub"),
@@ -65,9 +69,13 @@ def header_fields(header: Header | Damage) -> dict[str, str]:
     return fields
 
 
-def is_indexed(fields: Mapping[str, frozenset[str]]) -> bool:
-    """Whether the header of a key was read before."""
-    return bool(fields.get("mri-dim") or fields.get(FINDING))
+def is_indexed(key: str, fields: Mapping[str, frozenset[str]]) -> bool:
+    """Whether the header of a key was read before, and not only that of a former version."""
+    return fields.get(OF, frozenset()) == {_mark(key)}
+
+
+def _mark(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def wanted_fields(
@@ -95,7 +103,8 @@ def wanted_fields(
         if path in headers:
             for name, value in header_fields(headers[path]).items():
                 fields.setdefault(name, set()).add(value)
-        elif key not in fresh:
+            fields[OF] = {_mark(key)}
+        elif key not in fresh and is_indexed(key, current.get(key, {})):
             for name in HEADER_FIELDS:
                 if values := current.get(key, {}).get(name):
                     fields.setdefault(name, set()).update(values)

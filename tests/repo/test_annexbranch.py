@@ -61,7 +61,7 @@ def keys(repo: Path) -> list[str]:
 def told(repo: Path) -> dict[str, dict[str, list[str]]]:
     """Key -> field -> values, as git-annex tells them; without its own dates."""
     found = {}
-    for line in run(repo, "git", "annex", "metadata", "--all", "--json").splitlines():
+    for line in run(repo, "git", "annex", "metadata", "--all", "--json").split("\n")[:-1]:
         record = json.loads(line)
         fields = {k: sorted(v) for k, v in record["fields"].items() if "lastchanged" not in k}
         if fields:

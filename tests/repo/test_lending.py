@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,12 +84,19 @@ def test_across_file_systems_it_is_copied(thing: Path, elsewhere: Path) -> None:
 
 
 def test_without_room_it_says_so_and_leaves_nothing(thing: Path, tmp_path: Path) -> None:
-    thing.chmod(0o644)
-    blocked = tmp_path / "objects/KEY/KEY"
-    (blocked.parent / ".lending").mkdir(parents=True)
-    with pytest.raises((RepoError, OSError)):
-        lend(thing, blocked)
-    assert not blocked.exists() and thing.read_bytes() == b"content"
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", os.fspath(small)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here; run as root: mount -t tmpfs tmpfs DIR")
+    try:
+        thing.chmod(0o644)
+        thing.write_bytes(b"x" * 200_000)
+        with pytest.raises(RepoError, match="cannot be lent"):
+            lend(thing, small / "KEY/KEY")
+        assert os.listdir(small / "KEY") == [] and thing.stat().st_size == 200_000
+    finally:
+        run(tmp_path, "umount", str(small))
 
 
 def test_taking_back_is_safe_to_repeat_and_after_a_kill(thing: Path, tmp_path: Path) -> None:

@@ -242,8 +242,8 @@ def random_case(rng: random.Random) -> tuple[dict, dict[str, str | None], list[d
     forms: dict[str, str | None] = {}
     records: list[dict] = []
     for person in ("sub-01", "sub-02", "sub-03"):
-        form = rng.choice([*PERMITS, "f-wide", "f-public", "f-hmb"])
-        story = rng.choice(["given"] * 15 + ["none", "refused", "withdrew", "again", "later"])
+        form = rng.choice([*PERMITS, "f-wide", "f-wide", "f-public", "f-eu", "f-hmb"])
+        story = rng.choice(["given"] * 25 + ["none", "refused", "withdrew", "again", "later"])
         forms[person] = form if story in ("given", "again") else None
         token = f"d{person[4:]}"
         if story not in ("none", "refused", "later"):
@@ -261,6 +261,7 @@ def random_case(rng: random.Random) -> tuple[dict, dict[str, str | None], list[d
     return policy, forms, records, paths
 
 
+@pytest.mark.slow
 def test_thousands_of_cases_against_a_naive_second_opinion() -> None:
     rng = random.Random(20260503)
     seen: Counter[str] = Counter()

@@ -84,7 +84,9 @@ def test_headers_become_metadata(registered: Path) -> None:
     assert annexed(registered, "--metadata", "mri-suffix=T1w") == {
         f"sub-0{n}/anat/sub-0{n}_T1w.nii.gz" for n in range(1, 5)
     }
-    assert metadata(registered, "sub-02/func/sub-02_task-rest_bold.nii.gz") == {
+    fields = metadata(registered, "sub-02/func/sub-02_task-rest_bold.nii.gz")
+    assert len(fields.pop("mri-of")) == 1  # the content that they are about
+    assert fields == {
         "mri-suffix": ["bold"],
         "mri-datatype": ["func"],
         "mri-extension": [".nii.gz"],
@@ -120,6 +122,19 @@ def test_again_does_nothing_and_new_files_are_picked_up(bids_tree: Path) -> None
     assert set(report.added) == {"README", "sub-01/anat/sub-01_T2w.nii.gz"}
     assert metadata(bids_tree, "sub-01/anat/sub-01_T2w.nii.gz")["mri-suffix"] == ["T2w"]
     assert is_clean(bids_tree) and len(read_events(bids_tree)) == 2
+
+
+def test_a_new_version_is_read_again(registered: Path) -> None:
+    image = registered / T1W
+    content = image.read_bytes()
+    for data, finding in ((content[:5000], ["truncated"]), (content + b"\0" * 9, None)):
+        image.unlink()
+        image.write_bytes(data)
+        run(registered, "git", "annex", "add", T1W)
+        run(registered, "git", "commit", "-qm", "new version, which inherits the metadata")
+        report = register(registered)
+        assert [f.kind.value for f in report.findings] == (finding or [])
+        assert metadata(registered, T1W).get("mri-finding") == finding
 
 
 def test_headers_are_read_once(bids_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
