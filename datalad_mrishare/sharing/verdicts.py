@@ -200,7 +200,7 @@ def _from_record(participant: str, resolution: Resolution) -> Reason:
         "A new record that permits it: datalad mrishare-consent FILE",
         participant,
         resolution.record,
-        f"{participant}: {resolution.reason}",
+        reason if participant in (reason := resolution.reason) else f"{participant}: {reason}",
     )
 
 
