@@ -85,7 +85,7 @@ def keys_of(dataset: Path, *starts: str, commit: str = "HEAD") -> set[str]:
     found = set()
     for line in run(dataset, "git", "ls-tree", "-r", "-z", commit).split("\0"):
         head, _, path = line.partition("\t")
-        if not path or not path.startswith(starts):
+        if not path.startswith(starts) or " blob " not in head:
             continue
         text = run(dataset, "git", "cat-file", "blob", head.split(" ")[2])
         if "annex/objects/" in text and len(text) < 1000:

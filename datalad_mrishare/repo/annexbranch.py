@@ -15,7 +15,7 @@ from __future__ import annotations
 import base64
 import re
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -122,13 +122,8 @@ def parse_locations(content: bytes) -> frozenset[str]:
     ['bb']
     """
     newest: dict[str, tuple[float, bool]] = {}
-    for line in content.decode("utf-8", "surrogateescape").split("\n"):
-        stamp, _, rest = line.partition("s ")
+    for when, rest in _stamped(content):
         status, _, uuid = rest.partition(" ")
-        try:
-            when = float(stamp)
-        except ValueError:
-            continue
         if uuid and when >= newest.get(uuid, (float("-inf"), False))[0]:
             newest[uuid] = (when, status == "1")
     return frozenset(uuid for uuid, (_, here) in newest.items() if here)
@@ -140,17 +135,12 @@ def parse_metadata(content: bytes) -> tuple[dict[str, Values], int]:
     >>> parse_metadata(b"1s a +x +y\\n2s a -x b +!aGkgdGhlcmU=\\n")
     ({'a': frozenset({'y'}), 'b': frozenset({'hi there'})}, 2)
     """
-    lines = []
-    # not splitlines: a value may hold a separator of Unicode
-    for line in content.decode("utf-8", "surrogateescape").split("\n"):
-        stamp, _, rest = line.partition("s ")
-        try:
-            lines.append((float(stamp), rest))
-        except ValueError:
-            continue
-    lines.sort()
+    lines: dict[tuple[float, Sequence[object]], str] = {}
+    texts = list(_stamped(content))
+    for stamp, rest in texts:
+        lines[stamp, _rank(rest) if len(texts) > 1 else ()] = rest
     fields: dict[str, set[str]] = {}
-    for _, rest in lines:
+    for _, rest in sorted(lines.items()):
         current: set[str] = set()
         for word in rest.split(" "):
             if word[:1] == "+":
@@ -159,8 +149,36 @@ def parse_metadata(content: bytes) -> tuple[dict[str, Values], int]:
                 current.discard(_decode_value(word[1:]))
             elif word:
                 current = fields.setdefault(word, set())
-    newest = int(lines[-1][0]) if lines else 0
+    newest = int(max(lines)[0]) if lines else 0
     return {name: frozenset(values) for name, values in fields.items() if values}, newest
+
+
+_STAMP = re.compile(r"\d{1,18}(\.\d*)?", re.ASCII)
+
+
+def _stamped(content: bytes) -> Iterator[tuple[float, str]]:
+    """Time and rest of each line; lines without a time are none of git-annex."""
+    # not splitlines: a value may hold a separator of Unicode
+    for line in content.decode("utf-8", "surrogateescape").split("\n"):
+        stamp, found, rest = line.partition("s ")
+        if found and _STAMP.fullmatch(stamp):
+            yield float(stamp), rest
+
+
+def _rank(rest: str) -> Sequence[object]:
+    """What git-annex orders lines of the same time by: fields and values, set or unset alike.
+
+    Of two lines that are the same in that, the later one in the file counts (``Ord`` of
+    ``MetaValue`` in Annex/MetaData of its source, and ``Set.fromList``).
+    """
+    fields: list[tuple[str, list[bytes]]] = []
+    for word in rest.split(" "):
+        if word[:1] in ("+", "-"):
+            if fields:
+                fields[-1][1].append(encode(_decode_value(word[1:])))
+        elif word:
+            fields.append((word.lower(), []))
+    return tuple((name, tuple(sorted(values))) for name, values in sorted(fields))
 
 
 _PLAIN = re.compile(r"[!-~]+")
@@ -227,11 +245,13 @@ def write_metadata(repo: Path, changes: Mapping[str, str], env: Mapping[str, str
     """
     if not changes:
         return 0
-    name = env.get("GIT_COMMITTER_NAME", "datalad-mrishare")
-    mail = env.get("GIT_COMMITTER_EMAIL", "datalad-mrishare@invalid")
-    git(
-        repo, "fast-import", "--quiet", "--force", stdin=b"".join(_fast_import(changes, name, mail))
+    # what git leaves out of an identity, too
+    name, mail = (
+        re.sub(r"[<>\n]", "", env.get(f"GIT_COMMITTER_{part}", default))
+        for part, default in (("NAME", "datalad-mrishare"), ("EMAIL", "datalad-mrishare@invalid"))
     )
+    fed = b"".join(_fast_import(changes, name, mail))
+    git(repo, "fast-import", "--quiet", "--force", stdin=fed)
     refresh(repo, env)
     git(repo, "update-ref", "-d", _IMPORT_REF)
     return len(changes)
@@ -239,7 +259,7 @@ def write_metadata(repo: Path, changes: Mapping[str, str], env: Mapping[str, str
 
 def _fast_import(changes: Mapping[str, str], name: str, mail: str) -> Iterable[bytes]:
     yield f"commit {_IMPORT_REF}\n".encode()
-    yield f"committer {name} <{mail}> {int(time.time())} +0000\n".encode()
+    yield encode(f"committer {name} <{mail}> {int(time.time())} +0000\n")
     yield b"data 8\nmetadata\n"
     for key, line in changes.items():
         path = f"{hash_lower(key)}/{to_file_name(key)}.log.met"

@@ -75,6 +75,30 @@ def sweep_stale_locks(gitdir: Path) -> list[Path]:
     return swept
 
 
+def sweep_after_kill(gitdir: Path, worktree: Path) -> list[Path]:
+    """The same in a repository where others work, too: only while no git runs there.
+
+    ``git commit`` closes its lock and keeps it while its editor is open.
+    """
+    return [] if _git_runs_in(worktree) else sweep_stale_locks(gitdir)
+
+
+def _git_runs_in(directory: Path) -> bool:
+    """Whether a git process works below ``directory``, or one does that we cannot look at."""
+    inside = os.path.join(os.path.realpath(directory), "")
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if not (process / "comm").read_text().startswith("git"):
+                continue
+            if os.path.join(os.readlink(process / "cwd"), "").startswith(inside):
+                return True
+        except PermissionError:
+            return True
+        except OSError:  # it has ended meanwhile
+            continue
+    return False
+
+
 def _open_files() -> set[str]:
     """Paths that processes of this machine hold open."""
     found = set()

@@ -6,7 +6,7 @@ branch is the steward's own. What this adds to ``datalad push`` is the explicit 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,7 +124,7 @@ class OwnStorage:
         progress: Progress | None = None,
         reserve: int = 0,
         pass_fds: Sequence[int] = (),
-    ) -> Iterator[Moved]:
+    ) -> Generator[Moved, None, None]:
         """Copy ``keys`` to the sibling."""
         yield from copy_keys(
             self.checkout.path,
@@ -137,7 +137,9 @@ class OwnStorage:
             pass_fds=pass_fds,
         )
 
-    def drop(self, keys: Sequence[str], pass_fds: Sequence[int] = ()) -> Iterator[Moved]:
+    def drop(
+        self, keys: Sequence[str], pass_fds: Sequence[int] = ()
+    ) -> Generator[Moved, None, None]:
         """Drop ``keys`` at the sibling; the caller has made sure that another copy exists."""
         yield from drop_keys(
             self.checkout.path,

@@ -10,13 +10,15 @@ kills what it abandons.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
@@ -65,8 +67,8 @@ def configured(settings: Mapping[str, str]) -> Iterator[None]:
         _SETTINGS.reset(token)
 
 
-def _add_settings(env: dict[str, str]) -> None:
-    settings = _SETTINGS.get()
+def _add_settings(env: dict[str, str], more: Mapping[str, str]) -> None:
+    settings = (*_SETTINGS.get(), *more.items())
     if not settings:
         return
     # datalad passes its own `-c` on in the same way: ours come behind, the last one counts
@@ -92,8 +94,13 @@ def _path_with_annex() -> str:
     )
 
 
-def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Environment for a child process: cleaned, non-interactive, with ``extra`` on top."""
+def environment(
+    extra: Mapping[str, str] | None = None, settings: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Environment for a child process: cleaned, non-interactive, with ``extra`` on top.
+
+    ``settings`` are git settings for it and for every git that it starts.
+    """
     env = {k: v for k, v in os.environ.items() if k not in _REDIRECTING}
     env.update(
         PATH=_path_with_annex(),
@@ -105,7 +112,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     )
     if extra:
         env.update(extra)
-    _add_settings(env)
+    _add_settings(env, settings or {})
     return env
 
 
@@ -194,6 +201,24 @@ def _feed(pipe: IO[bytes], chunks: Iterable[bytes]) -> None:
         pass  # the process ended early; its exit code tells
 
 
+def _dies_with_us() -> Callable[[], None] | None:
+    """What a child does first, so that it is killed when we are; None where that cannot be.
+
+    git-annex hangs for ever once nobody reads its output, with our lock in its hands
+    (prctl(2), PR_SET_PDEATHSIG; Linux only).
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def die_with_parent() -> None:
+        prctl(1, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return die_with_parent
+
+
 def stream(
     argv: Sequence[str],
     cwd: Path | str,
@@ -201,14 +226,16 @@ def stream(
     feed: Iterable[bytes] | None = None,
     sep: bytes | None = b"\n",
     env: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
     ok: Sequence[int] = (0,),
     pass_fds: Sequence[int] = (),
 ) -> Iterator[bytes]:
     """Run a command and yield its output piece by piece, without the separators.
 
     Without ``sep`` the pieces are as they come. ``feed`` is written to its stdin from a
-    thread. When the caller stops early the
-    process is killed; when it fails, the pieces come first, then :class:`RepoError`.
+    thread. When the caller stops early, or is killed, the process is killed, but not its
+    children: start ``git-annex``, not ``git annex``. When it fails, the pieces come first,
+    then :class:`RepoError`.
     """
     process = subprocess.Popen(
         list(argv),
@@ -216,8 +243,9 @@ def stream(
         stdin=subprocess.PIPE if feed is not None else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=environment(env),
+        env=environment(env, settings),
         pass_fds=tuple(pass_fds),
+        preexec_fn=_dies_with_us(),
     )
     errors: list[bytes] = []
     assert process.stdout is not None and process.stderr is not None
@@ -238,7 +266,8 @@ def stream(
             process.wait()
         process.stdout.close()
         threads[0].join(timeout=10)
-        process.stderr.close()
+        if not threads[0].is_alive():  # else a child of it still holds the other end
+            process.stderr.close()
     if process.returncode not in ok:
         raise failure(argv, cwd, process.returncode, b"".join(errors))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -194,7 +194,7 @@ class ReleaseRepository:
         progress: Progress | None = None,
         reserve: int = 0,
         pass_fds: Sequence[int] = (),
-    ) -> Iterator[Moved]:
+    ) -> Generator[Moved, None, None]:
         """Lend ``keys``, copy them to the sibling, take them back."""
         objects = self.path / "annex" / "objects"
         try:
@@ -223,7 +223,9 @@ class ReleaseRepository:
         """Remove everything lent, leaving the steward's own objects as they are."""
         take_back(self.path / "annex" / "objects")
 
-    def drop(self, keys: Sequence[str], pass_fds: Sequence[int] = ()) -> Iterator[Moved]:
+    def drop(
+        self, keys: Sequence[str], pass_fds: Sequence[int] = ()
+    ) -> Generator[Moved, None, None]:
         """Drop ``keys`` at the sibling; the caller has made sure that another copy exists."""
         yield from drop_keys(
             self.path, self.content_remote, keys, force=True, env=NEUTRAL, pass_fds=pass_fds

@@ -8,7 +8,7 @@ failure; each result is yielded as it comes.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,15 +39,16 @@ def copy_keys(
     reserve: int = 0,
     env: Mapping[str, str] | None = None,
     pass_fds: Sequence[int] = (),
-) -> Iterator[Moved]:
+) -> Generator[Moved, None, None]:
     """Copy ``keys`` from ``repo`` to ``remote``, leaving ``reserve`` bytes free there.
 
     Left to itself git-annex keeps 100 MB free, and of a small file system says no more
     than that sending failed.
     """
     options = ["--json-progress"] if progress else []
-    argv = _batch("copy", "--to", remote, *options, f"-J{jobs}", reserve=reserve)
-    yield from _move(argv, repo, keys, progress, env, pass_fds)
+    argv = _batch("copy", "--to", remote, *options, f"-J{jobs}")
+    settings = {"annex.diskreserve": str(reserve)}
+    yield from _move(argv, repo, keys, progress, env, pass_fds, settings)
 
 
 def drop_keys(
@@ -58,16 +59,14 @@ def drop_keys(
     force: bool = False,
     env: Mapping[str, str] | None = None,
     pass_fds: Sequence[int] = (),
-) -> Iterator[Moved]:
+) -> Generator[Moved, None, None]:
     """Drop ``keys`` from ``remote``; ``force`` when the caller knows of another copy."""
     argv = _batch("drop", "--from", remote, *(["--force"] if force else []))
     yield from _move(argv, repo, keys, None, env, pass_fds)
 
 
-def _batch(*words: str, reserve: int | None = None) -> tuple[str, ...]:
-    # git hands it on to the git that reads the configuration of a remote on a path
-    settings = () if reserve is None else ("-c", f"annex.diskreserve={reserve}")
-    return ("git", *settings, "annex", *words, "--batch-keys", "--json", "--json-error-messages")
+def _batch(*words: str) -> tuple[str, ...]:
+    return ("git-annex", *words, "--batch-keys", "--json", "--json-error-messages")
 
 
 def _move(
@@ -77,13 +76,15 @@ def _move(
     progress: Progress | None,
     env: Mapping[str, str] | None,
     pass_fds: Sequence[int],
-) -> Iterator[Moved]:
+    settings: Mapping[str, str] | None = None,
+) -> Generator[Moved, None, None]:
     if not keys:
         return
     left = set(keys)
     feed = (key.encode("utf-8", "surrogateescape") + b"\n" for key in keys)
     # exit code 1: some keys failed, and each says so itself
-    records = json_stream(argv, repo, feed=feed, env=env, ok=(0, 1), pass_fds=pass_fds)
+    options: dict[str, Any] = {"env": env, "settings": settings, "pass_fds": pass_fds}
+    records = json_stream(argv, repo, feed=feed, ok=(0, 1), **options)
     for record in records:
         if "byte-progress" in record:
             key = (record.get("action") or {}).get("key")
@@ -115,7 +116,7 @@ def keys_present(
     if not asked:
         return {}
     feed = (key.encode("utf-8", "surrogateescape") + b"\n" for key in asked)
-    argv = ("git", "annex", "checkpresentkey", "--batch", remote)
+    argv = ("git-annex", "checkpresentkey", "--batch", remote)
     answers = [line.strip() == b"1" for line in stream(argv, repo, feed=feed, env=env, ok=(0, 1))]
     answers += [False] * (len(asked) - len(answers))
     return dict(zip(asked, answers, strict=False))

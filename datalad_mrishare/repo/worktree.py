@@ -61,8 +61,21 @@ class Checkout:
         return git_text(self.path, "rev-parse", "HEAD")
 
     def branch(self) -> str:
-        """The branch that HEAD names, as ``main`` or ``adjusted/main(unlocked)``."""
-        return git_text(self.path, "symbolic-ref", "--short", "HEAD")
+        """The branch that HEAD names, as ``main`` or ``adjusted/main(unlocked)``.
+
+        Raises
+        ------
+        RepoError
+            When a commit is checked out and no branch.
+        """
+        found = git_text(self.path, "symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1))
+        if not found:
+            raise RepoError(
+                "no branch is checked out, so nothing can be recorded",
+                where=str(self.path),
+                remedy="Check one out, for example: git switch main",
+            )
+        return found
 
     def plain_branch(self) -> str:
         """The branch behind an adjusted one, or the branch itself.

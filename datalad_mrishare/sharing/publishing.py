@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -24,7 +25,7 @@ from ..consent.resolution import Resolver
 from ..errors import MriShareError
 from ..repo.annexbranch import descriptions, read_logs
 from ..repo.events import event_file, left_behind
-from ..repo.locks import lock
+from ..repo.locks import lock, sweep_after_kill
 from ..repo.ownstorage import OwnStorage
 from ..repo.process import git_text
 from ..repo.release import Address, ReleaseRepository, find_object
@@ -125,12 +126,14 @@ class Publication:
 
     def snapshot(self) -> None:
         """Read the dataset, and open the sibling."""
+        self.journal = Journal(self.checkout.ours / f"{self.name}.journal")
+        if self.journal.exists():
+            sweep_after_kill(self.checkout.gitdir, self.checkout.path)
         self.state: Snapshot = take_snapshot(self.checkout)
         self.policy: Policy = policy_of(self.state.policies, self.name)
         self.store: Store = open_store(self.checkout, self.policy, self.state.commit)
         self.store.open(prepare=not self.options.dry_run)
         self.before = self.store.released()
-        self.journal = Journal(self.checkout.ours / f"{self.name}.journal")
         self.present = self.store.present()
         # what a killed run was at: the sibling knows better than any log
         found = self.store.check(self.journal.read())
@@ -234,12 +237,13 @@ class Publication:
         counter, finish = self._meter(total)
         try:
             sizes = {v.facts.entry.key: v.facts.size or 0 for v in self.verdicts}
-            for moved in self._sent(keys, counter):
-                if moved.ok:
-                    self.arrived.append(moved.key)
-                    counter(moved.key, sizes.get(moved.key, 0))
-                else:
-                    self.failed[moved.key] = self._why(moved.note)
+            with closing(self._sent(keys, counter)) as sent:
+                for moved in sent:
+                    if moved.ok:
+                        self.arrived.append(moved.key)
+                        counter(moved.key, sizes.get(moved.key, 0))
+                    else:
+                        self.failed[moved.key] = self._why(moved.note)
         finally:
             finish()
 
@@ -248,7 +252,7 @@ class Publication:
         free = free_bytes(self.store.place) if self.store.place else None
         return note if free is None else f"{note} ({format_size(free)} free there)"
 
-    def _sent(self, keys: list[str], counter: ByteCount) -> Iterator[Moved]:
+    def _sent(self, keys: list[str], counter: ByteCount) -> Generator[Moved, None, None]:
         jobs, fds = self.options.jobs, (self.lock_fd,)
         reserve = self.policy.reserve
         return self.store.send(keys, jobs=jobs, progress=counter, reserve=reserve, pass_fds=fds)

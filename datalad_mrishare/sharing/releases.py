@@ -141,6 +141,8 @@ def _without_mentions(
     for v in verdicts:
         content = texts.get(v.facts.entry.oid) if v.facts.entry.key is None else None
         reason = None if content is None else _against(content, v.facts.kind, mentions)
+        if mentions.found(v.facts.path):
+            reason = _NAMED
         if reason:
             denied.append(replace(v, reasons=(reason,)))
         else:
@@ -159,6 +161,11 @@ _MENTION = Reason(
     "mention",
     "its text names a participant who is withheld or not in the dataset",
     "Take the name out of the text, or move it to a file below that participant",
+)
+_NAMED = Reason(
+    "mention",
+    "its path names a participant who is withheld or not in the dataset",
+    "Rename it, or move it below that participant",
 )
 _NO_TEXT = Reason(
     "mention",

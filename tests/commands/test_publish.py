@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import annexed, run, snapshot
+from builders import annexed, copy_dataset, run, snapshot
 from mirrors import (
     add_path,
     add_ria,
@@ -59,6 +61,7 @@ def state(dataset: Path, sibling: Path) -> dict[str, Any]:
     seen = {f"dataset/{path}": what for path, what in snapshot(dataset, times=False).items()}
     seen |= {f"sibling/{path}": what for path, what in snapshot(sibling).items()}
     passing = ("dataset/.git/mrishare", "dataset/.git/FETCH_HEAD", "dataset/.git/index")
+    passing += ("dataset/.git/annex/mergedrefs",)
     return {path: what for path, what in seen.items() if not path.startswith(passing)}
 
 
@@ -77,67 +80,90 @@ def dataset(registered: Path) -> Path:
 # -- the normal path
 
 
-@pytest.mark.parametrize("kind", ADD)
-def test_a_release_holds_what_is_permitted(dataset: Path, kind: str) -> None:
-    mir = ADD[kind](dataset, "mir", "institution")
-    records = told(dataset)
-    assert units(records) == {"sub-01": "sent", "sub-02": "sent"}
-    assert keys_at(mir) == keys_of(dataset, *BOTH)
-    people = {p.split("/")[0] for p in tree_of(mir) if p.startswith("sub-")}
-    assert people == set(BOTH)
-    assert run(mir, "git", "show", "main:participants.tsv").split("\n")[1:] == [
-        "sub-01\t20\tF",
-        "sub-02\t27\tM",
-        "",
+@dataclass
+class Course:
+    """A dataset and a new sibling: dry run, run, and run again."""
+
+    dataset: Path
+    sibling: Path
+    own: bool
+    touched: list[str]
+    planned: list[dict[str, Any]]
+    done: list[dict[str, Any]]
+    again: list[dict[str, Any]]
+    moved: bool
+
+
+@pytest.fixture(
+    scope="module", params=[(k, p) for k in ADD for p in ("institution", "backup")], ids="-".join
+)
+def course(
+    request: pytest.FixtureRequest,
+    registered_template: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Course:
+    kind, policy = request.param
+    dataset = copy_dataset(registered_template, tmp_path_factory.mktemp("course") / "dataset")
+    consent(dataset, ("sub-01", "given"), ("sub-02", "given"), ("sub-03", "refused"))
+    mir = ADD[kind](dataset, "mir", policy)
+    before = state(dataset, mir)
+    planned = told(dataset, dry_run=True)
+    touched = different(before, state(dataset, mir))
+    done = told(dataset)
+    before_again = refs(mir), run(dataset, "git", "rev-parse", "HEAD")
+    again = told(dataset)
+    moved = (refs(mir), run(dataset, "git", "rev-parse", "HEAD")) != before_again
+    return Course(dataset, mir, policy == "backup", touched, planned, done, again, moved)
+
+
+def test_a_dry_run_changes_nothing(course: Course) -> None:
+    assert course.touched == []
+
+
+def test_a_dry_run_tells_what_the_run_does(course: Course) -> None:
+    went = {name: "planned" if o == "sent" else o for name, o in units(course.done).items()}
+    assert units(course.planned) == went
+    keep = ("who", "files", "bytes", "reason")
+    told_twice = [
+        [{k: r[k] for k in keep} for r in records if r.get("who")]
+        for records in (course.planned, course.done)
     ]
-    assert lent(dataset, "mir") == set()
-    clone = dataset.parent / "clone"
-    run(dataset.parent, "datalad", "clone", str(mir), "clone")
-    run(clone, "datalad", "get", ".")
+    assert told_twice[0] == told_twice[1]
+
+
+def test_what_is_there(course: Course) -> None:
+    people = {"sub-01", "sub-02"} | ({"sub-03", "sub-04"} if course.own else set())
+    assert units(course.done) == dict.fromkeys(people, "sent")
+    assert keys_at(course.sibling) == keys_of(course.dataset, *people)
+    assert {p.split("/")[0] for p in tree_of(course.sibling) if p.startswith("sub-")} == people
+    if course.own:
+        assert tree_of(course.sibling) == tree_of(course.dataset)
+        commits = {run(d, "git", "rev-parse", "main") for d in (course.sibling, course.dataset)}
+        assert len(commits) == 1
+    else:
+        rows = run(course.sibling, "git", "show", "main:participants.tsv").splitlines()
+        assert [row.split("\t")[0] for row in rows[1:]] == ["sub-01", "sub-02"]
+        assert lent(course.dataset, "mir") == set()
+
+
+def test_a_second_run_does_nothing_and_says_so(course: Course) -> None:
+    assert {r["status"] for r in course.again} == {"notneeded"}
+    assert set(units(course.again).values()) == {"keep"}
+    assert "Nothing to do" in course.again[-1]["message"]
+    assert not course.moved, "an event or a commit of nothing"
+
+
+def test_a_colleague_gets_all_of_it(course: Course) -> None:
+    if course.own:
+        return
+    clone = course.dataset.parent / "clone"
+    run(course.dataset.parent, "datalad", "clone", str(course.sibling), "clone")
+    run(clone, "git", "annex", "get", ".")
     assert annexed(clone, "--in=here") == {
         f"{p}/{f}"
         for p in BOTH
         for f in (f"anat/{p}_T1w.nii.gz", f"func/{p}_task-rest_bold.nii.gz")
     }
-
-
-@pytest.mark.parametrize("kind", ADD)
-def test_own_storage_holds_everything(dataset: Path, kind: str) -> None:
-    bak = ADD[kind](dataset, "bak", "backup")
-    records = told(dataset, "bak")
-    assert set(units(records).values()) == {"sent"} and len(units(records)) == 4
-    assert keys_at(bak) == keys_of(dataset, "sub-")
-    assert tree_of(bak) == tree_of(dataset)
-    assert run(bak, "git", "rev-parse", "main") == run(dataset, "git", "rev-parse", "main")
-
-
-@pytest.mark.parametrize("policy", ["institution", "backup"])
-@pytest.mark.parametrize("kind", ADD)
-def test_a_second_run_does_nothing(dataset: Path, kind: str, policy: str) -> None:
-    mir = ADD[kind](dataset, "mir", policy)
-    told(dataset)
-    before, head = refs(mir), run(dataset, "git", "rev-parse", "HEAD")
-    records = told(dataset)
-    assert {r["status"] for r in records} == {"notneeded"}
-    assert set(units(records).values()) == {"keep"}
-    assert "Nothing to do" in records[-1]["message"]
-    assert run(dataset, "git", "rev-parse", "HEAD") == head, "an event of nothing"
-    assert refs(mir) == before
-
-
-@pytest.mark.parametrize("policy", ["institution", "backup"])
-@pytest.mark.parametrize("kind", ADD)
-def test_a_dry_run_changes_nothing(dataset: Path, kind: str, policy: str) -> None:
-    mir = ADD[kind](dataset, "mir", policy)
-    before = state(dataset, mir)
-    planned = told(dataset, dry_run=True)
-    assert different(before, state(dataset, mir)) == []
-    done = told(dataset)
-    went = {name: "planned" if o == "sent" else o for name, o in units(done).items()}
-    assert units(planned) == went
-    keep = ("who", "files", "bytes", "reason")
-    withheld = [[{k: r[k] for k in keep} for r in rs if r.get("who")] for rs in (planned, done)]
-    assert withheld[0] == withheld[1]
 
 
 def test_an_event_tells_of_it(dataset: Path) -> None:
@@ -166,40 +192,38 @@ def test_parallel_jobs(dataset: Path) -> None:
 
 def test_from_python(dataset: Path) -> None:
     from datalad.api import mrishare_publish
-    from datalad.support.exceptions import IncompleteResultsError, InsufficientArgumentsError
+    from datalad.support.exceptions import IncompleteResultsError
 
-    mir = add_path(dataset, "mir", "institution")
-    done = mrishare_publish(to="mir", dataset=dataset, result_renderer="disabled")
-    assert units(done) == {"sub-01": "sent", "sub-02": "sent"}
-    assert keys_at(mir) == keys_of(dataset, *BOTH)
     with pytest.raises(IncompleteResultsError, match="mrishare-sibling typo --policy"):
         mrishare_publish(to="typo", dataset=dataset, result_renderer="disabled")
-    with pytest.raises(InsufficientArgumentsError):
-        mrishare_publish(to="mir", dataset=dataset, budget="much", result_renderer="disabled")
 
 
 # -- wrong use
 
 
 @pytest.mark.parametrize(
-    ("args", "sentence"),
+    ("options", "sentence"),
     [
-        ((), "--to SIBLING"),
-        (("--to", "mir", "--budget", "much"), "`much` is not a size"),
-        (("--to", "mir", "--budget", "-5"), "`-5` is not a size"),
-        (("--to", "mir", "--select", "anat"), "`anat` selects nothing"),
-        (("--to", "mir", "--select", "datatpye=anat"), "datatpye"),
-        (("--to", "mir", "--select", "datatype="), "selects nothing"),
-        (("--to", "mir", "-J", "0"), "not a number of jobs"),
+        ({"to": None}, "--to SIBLING"),
+        ({"budget": "much"}, "--budget: `much` is not a size"),
+        ({"budget": "-5"}, "--budget: `-5` is not a size"),
+        ({"select": "anat"}, "--select: `anat` selects nothing"),
+        ({"select": "datatype="}, "--select: `datatype=` selects nothing"),
+        ({"select": "datatpye=anat"}, "--select: unknown entity `datatpye`"),
+        ({"jobs": "0"}, "--jobs: `0` is not a number of jobs"),
     ],
 )
-def test_wrong_use(dataset: Path, args: tuple[str, ...], sentence: str) -> None:
-    mir = add_path(dataset, "mir", "institution")
-    argv = ("datalad", "mrishare-publish", *args)
-    done = subprocess.run(argv, cwd=dataset, capture_output=True, text=True, check=False)
-    assert done.returncode == 2, done
-    assert sentence in done.stdout + done.stderr
-    assert keys_at(mir) == set()
+def test_wrong_use(options: dict[str, Any], sentence: str, registered_template: Path) -> None:
+    from datalad.api import mrishare_publish
+    from datalad.support.exceptions import InsufficientArgumentsError
+
+    with pytest.raises(InsufficientArgumentsError, match=re.escape(sentence)):
+        mrishare_publish(**{"to": "mir", "dataset": registered_template, **options})
+
+
+def test_exit_code_of_wrong_use(registered_template: Path) -> None:
+    argv = ("datalad", "mrishare-publish", "--to", "mir", "--budget", "much")
+    run(registered_template, *argv, ok=(2,))
 
 
 @pytest.mark.parametrize("name", ["typo", "../../typo", "dataset", "mir/x"])

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import pytest
 from builders import annexed, run, snapshot
 from mirrors import (
-    TODAY,
     add_path,
     consent,
     keys_at,
@@ -27,7 +25,7 @@ from mirrors import (
 )
 
 from datalad_mrishare.errors import MriShareError
-from datalad_mrishare.sharing.reports import UnitReport
+from datalad_mrishare.repo.transfer import ByteCount
 from datalad_mrishare.sources.register import register
 
 BOTH = ("sub-01", "sub-02")
@@ -131,9 +129,8 @@ def test_a_unit_for_each_odd_file(dataset: Path) -> None:
     policy = dataset.parent / "policy.yaml"
     policy.write_text("policy: institution\nunit: file\n")
     mir = add_path(dataset, "mir", str(policy))
-    for _ in range(2):
-        run(dataset, "datalad", "mrishare-publish", "--to", "mir")
-        run(dataset, "datalad", "-f", "json", "mrishare-publish", "--to", "mir")
+    run(dataset, "datalad", "mrishare-publish", "--to", "mir")
+    run(dataset, "datalad", "-f", "json", "mrishare-publish", "--to", "mir")
     assert keys_at(mir) == keys_of(dataset, *BOTH)
 
 
@@ -305,11 +302,9 @@ def test_a_door_that_somebody_opened_again(dataset: Path) -> None:
 
 # -- at once, and interrupted
 
-PUBLISH = "import sys; from datalad.api import mrishare_publish as p; p(to=sys.argv[1])"
-
 
 def start(dataset: Path, name: str) -> subprocess.Popen[bytes]:
-    argv = [sys.executable, "-m", "datalad.cli.main", "mrishare-publish", "--to", name]
+    argv = ["datalad", "mrishare-publish", "--to", name]
     return subprocess.Popen(argv, cwd=dataset, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
@@ -334,25 +329,20 @@ def test_two_at_once(dataset: Path, names: tuple[str, str]) -> None:
 
 
 def test_an_interruption(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from datalad_mrishare.sharing.publishing import Publication
-
     mir = add_path(dataset, "mir", "institution")
     before = annexed(dataset, "--in=here")
-    send = Publication._sent
+    count = ByteCount.__call__
 
-    def interrupted(self: Publication, *args: Any) -> Iterator[Any]:
-        sent = send(self, *args)
-        yield next(sent)
-        os.kill(os.getpid(), signal.SIGINT)  # Ctrl-C after the first file
-        yield from sent
+    def interrupted(self: ByteCount, *args: Any) -> None:
+        count(self, *args)
+        os.kill(os.getpid(), signal.SIGINT)  # Ctrl-C at the first sign of progress
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Publication, "_sent", interrupted)
+        patch.setattr(ByteCount, "__call__", interrupted)
         publish(dataset, "mir")
     assert lent(dataset, "mir") == set() and annexed(dataset, "--in=here") == before
     run(dataset, "git", "annex", "fsck")
-    done = publish(dataset, "mir", at=TODAY)
-    assert {r.status for r in done if isinstance(r, UnitReport)} == {"sent", "keep"} or True
+    publish(dataset, "mir")
     assert keys_at(mir) == keys_of(dataset, *BOTH)
     run(mir, "git", "annex", "fsck", "--branch=main")
 

@@ -29,6 +29,8 @@ from mirrors import (
     tree_of,
 )
 
+from datalad_mrishare.errors import MriShareError
+
 DRIVER = Path(__file__).with_name("killed_publish.py")
 PHASES = "snapshot decide plan preflight take_back transfer check release push event".split()
 SEED = 20260504
@@ -103,11 +105,13 @@ def build(root: Path, kind: str, template: Path) -> World:
     killed, log = world.publish("none")
     assert not killed
     world.ticks = {words[1]: int(words[2]) for words in log if words[0] == "leave"}
-    world.seconds = sum(float(words[3]) for words in log if words[0] == "leave")
     world.end = world.state()
     people = ("sub-01", "sub-03", "sub-04") if kind == "own" else ("sub-01", "sub-03")
     assert world.end["keys"] == keys_of(dataset, *people), "the measure itself is wrong"
     assert list(world.ticks) == PHASES
+    world.put_back()
+    _, log = world.publish("at:1000")  # without counting, as fast as those that are killed
+    world.seconds = sum(float(words[3]) for words in log if words[0] == "leave")
     return world
 
 
@@ -159,6 +163,8 @@ def as_if_nothing_had_been(world: World) -> None:
 
 def point_in(world: World, phase: str, when: str) -> str:
     """The point ``when`` of a phase; half of its ticks for ``during``."""
+    if when == "sent":
+        return "sent"
     return f"{when}:{phase}" + (f":{world.ticks[phase] // 2 + 1}" if when == "during" else "")
 
 
@@ -172,11 +178,39 @@ def instants(kind: str, count: int, seconds: float) -> list[str]:
 Worlds = Callable[[str], World]
 
 
-@pytest.mark.parametrize("point", ["during:take_back", "during:transfer", "after:push"])
+@pytest.mark.parametrize("point", ["during:take_back", "sent:", "after:push"])
 def test_a_killed_publish_converges(worlds: Worlds, point: str) -> None:
     world = worlds("path")
     when, _, phase = point.partition(":")
     converges(world, point_in(world, phase, when))
+
+
+def test_git_annex_does_not_outlive_us_with_our_lock(worlds: Worlds) -> None:
+    converges(worlds("path"), "sent", "python")
+
+
+def test_a_lock_that_git_left_behind(worlds: Worlds) -> None:
+    world = worlds("path")
+    assert world.publish("before:event")[0]
+    stale = [world.dataset / ".git" / name for name in ("index.lock", "refs/heads/main.lock")]
+    stale += [world.sibling / "refs/heads/main.lock", world.dataset / ".git/annex/index.lock"]
+    for file in stale:
+        file.touch()
+    publish(world.dataset, "mir")
+    as_if_nothing_had_been(world)
+    assert not any(file.exists() for file in stale)
+
+
+def test_a_lock_of_somebody_who_works_here(worlds: Worlds) -> None:
+    world = worlds("path")
+    assert world.publish("before:event")[0]
+    (world.dataset / ".git/index.lock").touch()
+    theirs = subprocess.Popen(["git", "cat-file", "--batch"], cwd=world.dataset, stdin=-1)
+    with pytest.raises(MriShareError, match=r"index\.lock.*File exists"):
+        publish(world.dataset, "mir")
+    theirs.communicate()
+    publish(world.dataset, "mir")
+    as_if_nothing_had_been(world)
 
 
 @pytest.mark.slow
@@ -209,6 +243,23 @@ def test_random_instants(worlds: Worlds, kind: str, count: int) -> None:
 def test_children_that_survive(worlds: Worlds, kind: str, phase: str) -> None:
     world = worlds(kind)
     converges(world, point_in(world, phase, "during"), "python")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["ria", "own"])
+def test_other_kinds_between_two_files(worlds: Worlds, kind: str) -> None:
+    converges(worlds(kind), "sent")
+    converges(worlds(kind), "sent", "python")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["path", "ria"])
+def test_killed_and_the_release_repository_lost(worlds: Worlds, kind: str) -> None:
+    world = worlds(kind)
+    assert world.publish(point_in(world, "transfer", "after"))[0]
+    remove(world.dataset / ".git/mrishare/mir")  # with all that it knew of what arrived
+    publish(world.dataset, "mir")
+    as_if_nothing_had_been(world)
 
 
 @pytest.mark.slow

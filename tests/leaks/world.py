@@ -90,6 +90,7 @@ def _plant_in_names(dataset: Path, birds: Canaries) -> None:
     _image(derived / "sub-04" / birds("directory name") / "sub-04_desc-x_bold.nii.gz")
     _image(derived / f"group_sub-01_sub-03_desc-{birds('two people')}_bold.nii.gz")
     _image(dataset / f"sub-01/func/sub-01_from-sub-03_desc-{birds('both in name')}_bold.nii.gz")
+    _image(dataset / f"sub-01/func/sub-01_like-Sub-03_desc-{birds('capital in name')}_bold.nii.gz")
     _write(dataset / birds("directory of nobody") / "README", "Nothing in here.\n")
 
 

@@ -182,6 +182,12 @@ def test_a_text_of_one_that_names_another_is_held_back() -> None:
     assert "sub-02/func/sub-02_bold.json" in taken(found)
 
 
+@pytest.mark.parametrize("name", ["like-Sub-03_bold", "task-xsub-03_bold", "was-SUB-99_bold"])
+def test_a_path_of_one_that_names_another_is_held_back(name: str) -> None:
+    path = f"sub-01/func/sub-01_{name}.json"
+    assert denied(tree({path: b"{}"})) == {path: "mention"}
+
+
 def test_who_counts_as_named() -> None:
     names = Mentions(["sub-01", "sub-02", "sub-control1", "sub-Ab"], ["sub-01", "sub-control1"])
     for text in ("sub-02", "SUB-02", "sub-03", "sub-patient1 sub-control2", "sub-AB", "x_sub-ab"):

@@ -31,9 +31,7 @@ def make_large(path: Path, files: int) -> list[str]:
         subprocess.run(["git", *argv], cwd=path, check=True, capture_output=True)
     keys: list[str] = []
     stream = b"".join(_stream(files, keys))
-    subprocess.run(
-        ["git", "fast-import", "--quiet", "--force"], cwd=path, input=stream, check=True
-    )
+    subprocess.run(["git", "fast-import", "--quiet", "--force"], cwd=path, input=stream, check=True)
     # git-annex merges what is in any ref of this ending
     subprocess.run(["git", "reset", "-q", "--hard", "main"], cwd=path, check=True)
     return keys
