@@ -124,7 +124,11 @@ def _command(argv: Sequence[str]) -> str:
 def failure(argv: Sequence[str], cwd: Path | str, code: int, stderr: bytes) -> RepoError:
     """The error for a command that ended with ``code``."""
     lines = stderr.decode("utf-8", "replace").strip().splitlines()
-    reason = "; ".join(line.strip() for line in lines[-3:]) or f"exit code {code}"
+    shown = lines[-3:]
+    fatal = [line for line in lines if line.startswith("fatal:")]
+    if fatal and not set(fatal) & set(shown):  # git's advice came after it
+        shown = fatal[:1]
+    reason = "; ".join(line.strip() for line in shown) or f"exit code {code}"
     return RepoError(f"`{_command(argv)}` failed: {reason}", where=os.fspath(cwd))
 
 

@@ -15,7 +15,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import RepoError
+from ..errors import RepoError, SiblingError
 from .annexbranch import (
     discover_remotes,
     read_logs,
@@ -33,6 +33,8 @@ from .transfer import Moved, Progress, copy_keys, drop_keys, keys_present, note_
 from .trees import write_tree
 
 BRANCH = "main"
+#: settings of a special remote that `git annex enableremote` cannot change
+_FIXED = ("type", "externaltype", "encryption")
 REVOKED_FILE = ".datalad/mrishare/revoked.tsv"
 
 
@@ -140,11 +142,25 @@ class ReleaseRepository:
         os.rename(building, self.path)
 
     def _add_storage(self, repo: Path, storage: Mapping[str, str]) -> None:
-        if storage["uuid"] in remote_configs(repo):
-            annex(repo, "enableremote", storage["name"], env=NEUTRAL)
+        name = storage["name"]
+        settings = {k: v for k, v in storage.items() if k != "name"}
+        told = remote_configs(repo).get(storage["uuid"])
+        if told is None:
+            words = [f"{k}={v}" for k, v in settings.items()]
+            annex(repo, "initremote", name, "autoenable=true", *words, env=NEUTRAL)
             return
-        settings = [f"{k}={v}" for k, v in storage.items() if k != "name"]
-        annex(repo, "initremote", storage["name"], "autoenable=true", *settings, env=NEUTRAL)
+        for key in _FIXED:
+            if told.get(key) != settings.get(key):
+                raise SiblingError(
+                    f"says that its storage has {key} `{told.get(key)}`, and is declared with"
+                    f" `{settings.get(key)}`",
+                    where=f"sibling '{self.name}'",
+                    remedy="Find out who changed it there; nothing was changed here",
+                )
+        words = [f"{k}={v}" for k, v in settings.items() if k not in (*_FIXED, "uuid")]
+        annex(repo, "enableremote", name, *words, env=NEUTRAL)
+        # it leads where our own siblings.yaml says, so nobody has to look at it again
+        git(repo, "config", f"remote.{name}.annex-verified", "verified")
 
     # -- what the sibling has
 

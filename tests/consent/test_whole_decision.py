@@ -265,7 +265,7 @@ def some_files(draw: random.Random, people: list[str]) -> list[dict[str, Any]]:
             add(name, {person}, scope=(datatype, suffix, ses), clean=clean)
     if draw.random() < 0.3:
         pair = f"derivatives/pair/{people[0]}_{people[-1]}_map.nii.gz"
-        add(pair, {people[0], people[-1]}, scope=(None, "map", None))
+        add(pair, {people[0], people[-1]}, scope=(None, None, None))  # not a suffix of BIDS
     if draw.random() < 0.2:
         add("derivatives/group/mean.nii.gz", set())
     if draw.random() < 0.1:
