@@ -1,8 +1,8 @@
 """Shared fixtures: nobody's configuration, real repositories, copies of templates.
 
 Everything that git, git-annex and DataLad read from a home is replaced before the first
-of them is imported. Helpers are in ``builders.py`` and ``servers.py``: import them as
-top-level modules.
+of them is imported. Helpers are in ``builders.py`` and ``servers``: import them as
+top-level modules. A test asks for a server by the name of its fixture.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
+
+pytest_plugins = [
+    f"servers.{kind}" for kind in ("gpg", "p2phttp", "s3", "smalldisk", "ssh", "rsync", "webdav")
+]
 
 _HOME = Path(tempfile.mkdtemp(prefix="mrishare-home-"))
 _CONFIG = """[user]
