@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from functools import lru_cache
+
 from datalad.distribution.dataset import datasetmethod
 from datalad.interface.base import Interface, build_doc, eval_results
 from datalad.support.param import Parameter
@@ -92,13 +95,13 @@ class Explain(Interface):
 def _explained(ds, to, found):
     verdict = found.verdict
     fields = {
-        "path": str(ds.pathobj / found.path),
+        "path": os.path.join(ds.path, found.path),
         "type": "file",
         "to": to,
         "permit": verdict.permit,
         "participants": sorted(verdict.facts.participants),
         "clearance": verdict.facts.clearance.word,
-        "reasons": [_reason(r) for r in verdict.reasons],
+        "reasons": [dict(_reason(r)) for r in verdict.reasons],
     }
     if verdict.permit:
         note = f" ({found.note})" if found.note else ""
@@ -106,6 +109,7 @@ def _explained(ds, to, found):
     return record(ds, ACTION, "impossible", f"{found.path}: may not go to {to}", **fields)
 
 
+@lru_cache(maxsize=4096)
 def _reason(reason):
     decides = reason.record
     return {

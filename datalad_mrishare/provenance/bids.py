@@ -9,8 +9,8 @@ owners (``derivatives/``, ``code/``, ...) are never judged.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from ..consent.scopes import DATATYPES, SUFFIXES
 
@@ -58,11 +58,9 @@ for _datatype, _names in _AT_HOME.items():
 _DATATYPES_OF["events"] = set(DATATYPES)
 
 _LABEL = re.compile(r"[A-Za-z0-9+]+", re.ASCII)
-_PART = re.compile(r"([A-Za-z0-9]+)-(.+)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class BidsName:
+class BidsName(NamedTuple):
     """The parts of a path; an empty string (or no pair) where there is none.
 
     ``pairs`` are the entities in the order of the name, ``ses`` is a label without
@@ -93,17 +91,24 @@ def bids_name(path: str) -> BidsName:
     >>> bids_name("README")
     BidsName(pairs=(), suffix='', datatype='', extension='', ses='')
     """
-    *directories, file_name = path.split("/")
+    above, _, file_name = path.rpartition("/")
     stem, dot, rest = file_name.partition(".")
     *parts, last = stem.split("_")
-    pairs = tuple((m[1], m[2]) for m in map(_PART.fullmatch, parts) if m)
+    pairs = []
+    ses = ""
+    for part in parts:
+        name, dash, label = part.partition("-")
+        if dash and label and name.isascii() and name.isalnum():
+            pairs.append((name, label))
+            if name == "ses" and not ses:
+                ses = label
     suffix = last if "-" not in last and (pairs or last in SUFFIXES) else ""
-    ses = next((label for name, label in pairs if name == "ses"), "")
-    if not ses:
+    if not ses and "ses-" in above:
+        directories = above.split("/")
         ses = next((d[4:] for d in directories if d.startswith("ses-") and len(d) > 4), "")
-    parent = directories[-1] if directories else ""
+    parent = above.rpartition("/")[2]
     datatype = parent if parent in DATATYPES else ""
-    return BidsName(pairs, suffix, datatype, dot + rest, ses)
+    return BidsName(tuple(pairs), suffix, datatype, dot + rest, ses)
 
 
 def is_bids(path: str) -> bool:

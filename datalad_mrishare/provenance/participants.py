@@ -14,7 +14,6 @@ from functools import lru_cache
 _LABEL = re.compile(r"(?<![A-Za-z0-9])sub-([A-Za-z0-9]+)")
 
 
-@lru_cache(maxsize=1 << 16)
 def participants_in_path(path: str) -> frozenset[str]:
     """Every ``sub-XX`` that occurs in ``path``.
 
@@ -23,4 +22,16 @@ def participants_in_path(path: str) -> frozenset[str]:
     >>> participants_in_path("code/subject-01.py")
     frozenset()
     """
-    return frozenset("sub-" + label for label in _LABEL.findall(path))
+    if "sub-" not in path:
+        return _NOBODY
+    labels = _LABEL.findall(path)
+    return _people(*labels) if labels else _NOBODY
+
+
+_NOBODY: frozenset[str] = frozenset()
+
+
+@lru_cache(maxsize=1 << 16)
+def _people(*labels: str) -> frozenset[str]:
+    """One object for all files of the same people."""
+    return frozenset("sub-" + label for label in labels)

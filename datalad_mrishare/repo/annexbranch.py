@@ -2,9 +2,11 @@
 
 Reading 50,000 keys takes a fraction of a second with ``ls-tree`` and ``cat-file``
 against 42 s with ``git annex metadata --all``; writing goes through ``git
-fast-import`` of a commit without parent into a ref that ends in ``/git-annex``,
-which git-annex then merges line by line as it merges any other repository's
-branch. We never write ``refs/heads/git-annex`` ourselves.
+fast-import`` of a commit into a ref that ends in ``/git-annex``, which git-annex
+then merges as it merges any other repository's branch. We never write
+``refs/heads/git-annex`` ourselves. The commit stands on the one that was read and
+holds its lines too: git-annex takes it over as it is (2 s for 100,000 keys, against 32 s
+for a merge), and where the branch has moved meanwhile merges line by line, as ever.
 
 Formats: git-annex's ``internals`` page (location log, metadata log, uuid.log,
 remote.log).
@@ -15,12 +17,12 @@ from __future__ import annotations
 import base64
 import re
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .keys import from_file_name, hash_lower, to_file_name
-from .process import annex, git, git_succeeds
+from .process import annex, git, git_succeeds, git_text
 from .trees import decode, encode, read_blobs
 
 BRANCH = "refs/heads/git-annex"
@@ -51,11 +53,16 @@ class KeyLogs:
 
     ``locations``: key -> uuids of the repositories that have it. ``metadata``: key ->
     field -> values. ``stamps``: key -> the newest whole second in its metadata log.
+    ``commit`` is the commit read, None of an empty branch; ``metadata_oids``: key -> blob of
+    its metadata log there; ``asked`` are the keys looked for, None for all.
     """
 
     locations: dict[str, frozenset[str]] = field(default_factory=dict)
     metadata: dict[str, dict[str, Values]] = field(default_factory=dict)
     stamps: dict[str, int] = field(default_factory=dict)
+    commit: str | None = None
+    metadata_oids: dict[str, str] = field(default_factory=dict)
+    asked: Collection[str] | None = None
 
 
 def refresh(repo: Path, env: Mapping[str, str] | None = None) -> None:
@@ -82,13 +89,14 @@ def read_logs(
     ref: str = BRANCH,
 ) -> KeyLogs:
     """Logs of ``keys`` (default: of all) from ``ref``; call :func:`refresh` first."""
-    logs = KeyLogs()
-    if not git_succeeds(repo, "rev-parse", "-q", "--verify", ref):
+    logs = KeyLogs(asked=keys if metadata else ())
+    logs.commit = git_text(repo, "rev-parse", "-q", "--verify", ref, ok=(0, 1)) or None
+    if logs.commit is None:
         return logs
     # many keys share one log: git stores it once, and it is parsed once
     located: dict[str, list[str]] = {}
     described: dict[str, list[str]] = {}
-    for name, oid in _log_names(repo, ref):
+    for name, oid in _log_names(repo, logs.commit):
         is_metadata = name.endswith(".log.met")
         if not (metadata if is_metadata else locations):
             continue
@@ -103,16 +111,17 @@ def read_logs(
         fields, stamp = parse_metadata(content)
         for key in described[oid]:
             logs.metadata[key], logs.stamps[key] = fields, stamp
+            logs.metadata_oids[key] = oid
     return logs
 
 
 def _log_names(repo: Path, ref: str) -> Iterator[tuple[str, str]]:
-    for line in git(repo, "ls-tree", "-r", "-z", "--full-tree", ref).split(b"\0"):
-        if not line.endswith((b".log", b".log.met")):
+    for line in decode(git(repo, "ls-tree", "-r", "-z", "--full-tree", ref)).split("\0"):
+        if not line.endswith((".log", ".log.met")):
             continue
-        head, _, path = line.partition(b"\t")
-        if path.count(b"/") == 2:
-            yield decode(path.rsplit(b"/", 1)[-1]), head[-40:].decode("ascii").split(" ")[-1]
+        head, _, path = line.partition("\t")
+        if path.count("/") == 2:
+            yield path.rpartition("/")[2], head.rpartition(" ")[2]
 
 
 def parse_locations(content: bytes) -> frozenset[str]:
@@ -238,32 +247,54 @@ def _words(
     return " ".join(words)
 
 
-def write_metadata(repo: Path, changes: Mapping[str, str], env: Mapping[str, str]) -> int:
+def write_metadata(
+    repo: Path, changes: Mapping[str, str], logs: KeyLogs, env: Mapping[str, str]
+) -> int:
     """Add one line to the metadata log of each key, in one commit that git-annex merges.
+
+    Parameters
+    ----------
+    changes : mapping
+        Key -> line, as :func:`metadata_changes` made them.
+    logs : KeyLogs
+        What they were made from. What others have written since is kept.
 
     Returns the number of keys written.
     """
     if not changes:
         return 0
+    if logs.asked is not None and not changes.keys() <= set(logs.asked):
+        raise ValueError("the logs of these keys were not read")
     # what git leaves out of an identity, too
     name, mail = (
         re.sub(r"[<>\n]", "", env.get(f"GIT_COMMITTER_{part}", default))
         for part, default in (("NAME", "datalad-mrishare"), ("EMAIL", "datalad-mrishare@invalid"))
     )
-    fed = b"".join(_fast_import(changes, name, mail))
-    git(repo, "fast-import", "--quiet", "--force", stdin=fed)
+    fed = _fast_import(repo, changes, logs, f"{name} <{mail}>")
+    git(repo, "fast-import", "--quiet", "--force", stdin=b"".join(fed))
     refresh(repo, env)
     git(repo, "update-ref", "-d", _IMPORT_REF)
     return len(changes)
 
 
-def _fast_import(changes: Mapping[str, str], name: str, mail: str) -> Iterable[bytes]:
+def _fast_import(
+    repo: Path, changes: Mapping[str, str], logs: KeyLogs, committer: str
+) -> Iterator[bytes]:
     yield f"commit {_IMPORT_REF}\n".encode()
-    yield encode(f"committer {name} <{mail}> {int(time.time())} +0000\n")
+    yield encode(f"committer {committer} {int(time.time())} +0000\n")
     yield b"data 8\nmetadata\n"
-    for key, line in changes.items():
-        path = f"{hash_lower(key)}/{to_file_name(key)}.log.met"
-        data = line.encode("ascii")
+    if logs.commit:
+        yield f"from {logs.commit}\n".encode()
+    wanted = dict.fromkeys(logs.metadata_oids[k] for k in changes if k in logs.metadata_oids)
+    old = {
+        oid: content if content.endswith(b"\n") else content + b"\n"
+        for oid, content in read_blobs(repo, wanted)
+        if content
+    }
+    # in the order of a tree: fast-import then looks at each directory once
+    paths = sorted((f"{hash_lower(key)}/{to_file_name(key)}.log.met", key) for key in changes)
+    for path, key in paths:
+        data = old.get(logs.metadata_oids.get(key, ""), b"") + changes[key].encode("ascii")
         yield b"M 100644 inline " + _quote(path) + b"\n"
         yield f"data {len(data)}\n".encode() + data + b"\n"
     yield b"\n"

@@ -16,6 +16,7 @@ from typing import Any
 
 from .process import git
 from .trees import decode, read_blobs
+from .worktree import changed_files
 
 DIRECTORY = ".datalad/mrishare/events"
 SCHEMA = 1
@@ -79,13 +80,11 @@ def left_behind(path: Path, kind: str, suffix: str = "") -> dict[str, bytes]:
     """
     for temporary in (path / DIRECTORY).glob(".mrishare-*"):
         temporary.unlink()
-    status = git(path, "status", "--porcelain", "-z", "--untracked-files=all", "--", DIRECTORY)
     end = "-".join(part for part in (kind, suffix) if part) + ".json"
     name = re.compile(rf"{re.escape(DIRECTORY)}/[^/-]+-[0-9a-f]+-{re.escape(end)}")
     found = {}
-    for line in status.split(b"\0"):
-        file = decode(line[3:])
-        if line[:2] in (b"??", b"A ") and name.fullmatch(file):
+    for letters, file in changed_files(path, DIRECTORY):
+        if letters in ("??", "A ") and name.fullmatch(file):
             found[file] = (path / file).read_bytes()
     return found
 

@@ -7,8 +7,9 @@ The layout is the one documented on git-annex's internals pages (``internals``,
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from pathlib import PurePosixPath
+from pathlib import Path
 
 # BACKEND[-sSIZE][-mMTIME][-SCHUNKSIZE-CCHUNK]--NAME
 _KEY = re.compile(
@@ -17,6 +18,8 @@ _KEY = re.compile(
     r"--(?P<name>.+)",
     re.DOTALL,
 )
+#: the beginning of a key with a size and nothing else before its name
+_SIZED = re.compile(r"[A-Z0-9_]+-s(?P<size>\d+)--.", re.DOTALL)
 _MIXED = "0123456789zqjxkmvwgpfZQJXKMVWGPF"
 
 
@@ -35,7 +38,8 @@ def key_size(key: str) -> int | None:
     >>> key_size("SHA256E-s1024--ab.nii.gz"), key_size("URL--http&c%%host")
     (1024, None)
     """
-    match = _KEY.fullmatch(key)
+    # the size is what most often follows the backend, and this is asked for every file
+    match = _SIZED.match(key) or _KEY.fullmatch(key)
     return int(match["size"]) if match and match["size"] is not None else None
 
 
@@ -105,10 +109,17 @@ def hash_mixed(key: str) -> str:
     return f"{chars[1]}{chars[0]}/{chars[3]}{chars[2]}"
 
 
-def object_paths(key: str) -> tuple[PurePosixPath, PurePosixPath]:
+def object_paths(key: str) -> tuple[str, str]:
     """Where below ``annex/objects`` a key may lie: mixed hashes first, then lower case."""
     name = to_file_name(key)
-    return (
-        PurePosixPath(hash_mixed(key), name, name),
-        PurePosixPath(hash_lower(key), name, name),
-    )
+    return f"{hash_mixed(key)}/{name}/{name}", f"{hash_lower(key)}/{name}/{name}"
+
+
+def find_object(objects: Path, key: str) -> Path | None:
+    """The file with the content of ``key`` below ``annex/objects``, or None."""
+    # asked for every file of a dataset: pathlib would take ten times as long
+    top = os.fspath(objects)
+    for place in object_paths(key):
+        if os.path.isfile(f"{top}/{place}"):
+            return objects / place
+    return None

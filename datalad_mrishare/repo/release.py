@@ -24,7 +24,7 @@ from .annexbranch import (
     same_knowledge,
 )
 from .githalf import make_neutral, open_git_half
-from .keys import object_paths
+from .keys import find_object, object_paths
 from .lending import lend, take_back
 from .locks import sweep_stale_locks
 from .process import NEUTRAL, annex, git, git_succeeds, git_text
@@ -230,7 +230,7 @@ class ReleaseRepository:
             self.take_back_all()
 
     def _steward_object(self, key: str) -> Path:
-        found = find_object(self.steward_gitdir, key)
+        found = find_object(self.steward_gitdir / "annex/objects", key)
         if found is None:
             raise RepoError("content is not in this dataset", where=key, remedy="Get it first")
         return found
@@ -302,12 +302,3 @@ class ReleaseRepository:
     def behind(self) -> bool:
         """Whether the sibling lacks something that our git-annex branch knows."""
         return not same_knowledge(self.path, self.name)
-
-
-def find_object(gitdir: Path, key: str) -> Path | None:
-    """The file with the content of ``key`` in an annex, or None when it is not there."""
-    for relative in object_paths(key):
-        candidate = gitdir / "annex" / "objects" / relative
-        if candidate.is_file():
-            return candidate
-    return None

@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from sys import intern
+from typing import NamedTuple
 
+from .collector import collector_at_rest
 from .keys import key_of_pointer
 from .process import git, git_text, stream
 
@@ -22,15 +24,14 @@ POINTER_LIMIT = 32768
 
 #: a whole pointer file or link target as git-annex writes it: an absolute link, or a line more,
 #: would tell something of the machine or hide text
-_POINTER = re.compile(
+POINTER = re.compile(
     rb"(/annex/objects/[^/\n]+\n?|(\.\./)*\.git/annex/objects/(\w{2,3}/){2}([^/\n]+)/\4\n?)"
 )
 
 LINK, FILE, EXECUTABLE, GITLINK = "120000", "100644", "100755", "160000"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One path of a tree.
 
     ``oid`` is the blob (or, for a gitlink, the commit); ``key`` the annex key when the
@@ -64,32 +65,31 @@ def read_tree(repo: Path, commit: str) -> list[Entry]:
         In git's order (bytewise by path). Content of files is not read, except of
         links and of files small enough to be pointers.
     """
+    with collector_at_rest():
+        return _read_tree(repo, commit)
+
+
+def _read_tree(repo: Path, commit: str) -> list[Entry]:
     found: list[tuple[str, str, str]] = []
-    for line in stream(("git", "ls-tree", "-r", "-z", "--full-tree", commit), repo, sep=b"\0"):
-        if line:
-            head, _, path = line.partition(b"\t")
-            mode, _, oid = head.decode("ascii").split(" ")
-            found.append((decode(path), mode, oid))
+    listed = decode(git(repo, "ls-tree", "-r", "-z", "--full-tree", commit)).split("\0")
+    for line in listed[:-1]:
+        head, _, path = line.partition("\t")
+        mode, _, oid = head.split(" ")
+        found.append((path, intern(mode), oid))
     # links are short and nobody asks for their size; sizes of the others are cheap to get at once
     sizes = _sizes(repo, dict.fromkeys(oid for _, mode, oid in found if mode in (FILE, EXECUTABLE)))
-    listed = [Entry(path, mode, oid, sizes.get(oid, 0)) for path, mode, oid in found]
     # a pointer starts with /annex/objects/ and names a key: 20 bytes at the least
     candidates = [
-        e.oid for e in listed if e.mode == LINK or 20 <= sizes.get(e.oid, 0) <= POINTER_LIMIT
+        oid for _, mode, oid in found if mode == LINK or 20 <= sizes.get(oid, 0) <= POINTER_LIMIT
     ]
-    keys: dict[str, str] = {}
+    keys: dict[str, str | None] = {}
     for oid, content in read_blobs(repo, dict.fromkeys(candidates)):
-        key = key_of_pointer(content) if _POINTER.fullmatch(content) else None
-        if key is not None:
-            keys[oid] = key
+        if POINTER.fullmatch(content):
+            keys[oid] = key_of_pointer(content)
     return [
-        Entry(e.path, e.mode, e.oid, e.size, keys.get(e.oid)) if _may_point(e, keys) else e
-        for e in listed
+        Entry(path, mode, oid, sizes.get(oid, 0), None if mode == GITLINK else keys.get(oid))
+        for path, mode, oid in found
     ]
-
-
-def _may_point(entry: Entry, keys: Mapping[str, str]) -> bool:
-    return entry.mode != GITLINK and entry.oid in keys
 
 
 def _sizes(repo: Path, oids: Iterable[str]) -> dict[str, int]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..errors import RepoError
 from .process import annex, git, git_succeeds, git_text
-from .trees import FILE, encode
+from .trees import FILE, decode, encode
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,11 @@ class Checkout:
     def gitdir(self) -> Path:
         """The repository proper (``.git``, or where a gitfile points)."""
         return Path(git_text(self.path, "rev-parse", "--absolute-git-dir"))
+
+    @cached_property
+    def objects(self) -> Path:
+        """Where content lies."""
+        return self.gitdir / "annex/objects"
 
     @cached_property
     def ours(self) -> Path:
@@ -143,6 +148,20 @@ class Checkout:
         for path, data in files.items():
             write_file(self.path / path, data)
         git(self.path, "update-index", "-z", "--index-info", stdin=lines)
+
+
+def changed_files(repo: Path, *where: str) -> list[tuple[str, str]]:
+    """``(two letters of git status, path)`` of what differs from the commit below ``where``.
+
+    The files meant are ours and in git. git-annex's filter is not asked about them: it
+    would read the whole tree first where it has not seen it yet.
+    """
+    plain = [f"filter.annex.{name}=" for name in ("process", "clean", "smudge")]
+    options = [word for setting in plain for word in ("-c", setting)]
+    status = ("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
+    raw = git(repo, "--no-optional-locks", *options, *status, "--", *where)
+    words = (decode(word) for word in raw.split(b"\0"))
+    return [(word[:2], word[3:]) for word in words if len(word) > 3]
 
 
 def write_file(path: Path, data: bytes) -> None:

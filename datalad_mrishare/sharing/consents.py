@@ -1,4 +1,4 @@
-"""Records into the registry, grants onto annex keys, and the state of both.
+"""Records into the registry, and grants onto annex keys; the state of both is in :mod:`.states`.
 
 What stands on keys is a projection for plain git-annex to see. It is never read back
 as a decision.
@@ -6,17 +6,19 @@ as a decision.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import date
+from functools import cache, lru_cache
 
 from ..consent import (
     FIELDS,
     Grant,
     ImportMap,
     Registry,
-    Resolution,
     Resolver,
     grant_fields,
     import_records,
@@ -25,13 +27,11 @@ from ..consent import (
 from ..consent.projection import PREFIX
 from ..repo.annexbranch import metadata_changes, write_metadata
 from ..repo.locks import lock
-from ..repo.worktree import Checkout
+from ..repo.worktree import Checkout, write_file
 from .explaining import decide_all
-from .facts import Facts, Kind
-from .plans import natural
-from .registry import outside_registry, save_records, uncommitted
-from .snapshot import Snapshot, take_snapshot
-from .verdicts import Verdict
+from .facts import Facts, facts_of
+from .registry import save_records, uncommitted
+from .snapshot import Snapshot, read_basis, take_snapshot
 
 SHARE = f"{PREFIX}share"
 
@@ -69,8 +69,12 @@ def import_consent(
         When anything in ``data`` is wrong: then nothing was changed.
     """
     with lock(checkout.ours / "lock", "this dataset"):
-        state = take_snapshot(checkout)
         uncommitted(checkout).refuse()
+        basis = read_basis(checkout)
+        question = (today.isoformat(), hashlib.sha256(data).hexdigest(), repr(mapping))
+        if (answer := _remembered(checkout, basis.digest(*question))) is not None:
+            return answer
+        state = take_snapshot(checkout, basis)
         registry = state.registry
         found = import_records(
             data,
@@ -85,13 +89,34 @@ def import_consent(
         together = Registry(registry.forms, (*registry.records, *found.new))
         state = _with_registry(state, together)
         changes = key_changes(state, today)
+        done = Imported(len(found.new), found.known, len(changes), people, found.skipped)
         if not dry_run:
             if found.new:
                 word = "record" if len(found.new) == 1 else "records"
                 save_records(checkout, together.records, f"Add {len(found.new)} consent {word}")
                 checkout.settle()
-            write_metadata(checkout.path, changes, checkout.identity)
-    return Imported(len(found.new), found.known, len(changes), people, found.skipped)
+            write_metadata(checkout.path, changes, state.logs, checkout.identity)
+            again = Imported(0, done.new + done.known, 0, 0, done.skipped)
+            _remember(checkout, read_basis(checkout).digest(*question), again)
+    return done
+
+
+def _remembered(checkout: Checkout, question: str) -> Imported | None:
+    """The answer to a question that was asked before, of the very same state."""
+    try:
+        held = json.loads((checkout.ours / _ANSWER).read_bytes())
+        return Imported(**held["answer"]) if held["question"] == question else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _remember(checkout: Checkout, question: str, answer: Imported) -> None:
+    held = {"question": question, "answer": asdict(answer)}
+    write_file(checkout.ours / _ANSWER, json.dumps(held).encode())
+
+
+#: private to this clone: what the last import would do if it ran again
+_ANSWER = "imported.json"
 
 
 def _with_registry(state: Snapshot, registry: Registry) -> Snapshot:
@@ -99,114 +124,62 @@ def _with_registry(state: Snapshot, registry: Registry) -> Snapshot:
 
 
 def key_changes(state: Snapshot, at: date) -> dict[str, str]:
-    """Log lines that bring the metadata of every key in the tree up to date."""
-    share: dict[str, set[str]] = {}
-    for policy in state.policies.values():
-        for v in decide_all(state, policy, at):
-            if v.permit and v.facts.entry.key:
-                share.setdefault(v.facts.entry.key, set()).add(policy.name)
+    """Log lines that bring the metadata of every key up to date.
+
+    A key in the tree is of everyone whom its paths there name. A key of older versions, with
+    content that is still somewhere, is of everyone whom any of its paths ever named: it is
+    on no tree and shared with nobody, but ``git annex find --all`` shall tell whose it is.
+    """
+    share = _shares(state, at)
     resolver = Resolver(state.registry, at)
-    grants: dict[str, Grant] = {}
+    older = facts_of(state.older, lambda _: {}, {})
     people: dict[str, frozenset[str]] = {}
-    for facts in state.facts():
+    grants: dict[str, Grant] = {}
+    for facts in itertools.chain(state.facts(), older):
         key = facts.entry.key
         if key is None or not facts.participants:
             continue
         grant = file_grant(facts, resolver)
-        grants[key] = meet(grants[key], grant) if key in grants else grant
-        people[key] = people.get(key, frozenset()) | facts.participants
+        if key in grants:
+            grants[key] = meet(grants[key], grant)
+            people[key] = people[key] | facts.participants
+        else:
+            grants[key], people[key] = grant, facts.participants
+    fields = lru_cache(maxsize=None)(grant_fields)
     wanted: dict[str, Mapping[str, frozenset[str]]] = {
-        key: grant_fields(grants[key], people[key], share.get(key, ())) for key in grants
+        key: fields(grant, people[key], share.get(key, _NOBODY)) for key, grant in grants.items()
     }
     # content of nobody is nobody's grant, but may be shared
-    nobodys = share.keys() - grants.keys()
-    wanted.update({key: {SHARE: frozenset(share[key])} for key in nobodys})
+    wanted.update({key: {SHARE: names} for key, names in share.items() if key not in grants})
     stale = {k for k, m in state.logs.metadata.items() if not m.keys().isdisjoint(FIELDS)}
-    wanted.update({key: {} for key in stale - wanted.keys()})
+    wanted.update(dict.fromkeys(stale - wanted.keys(), _NO_FIELDS))
     return metadata_changes(state.logs, wanted, tuple(FIELDS))
+
+
+_NOBODY: frozenset[str] = frozenset()
+_NO_FIELDS: Mapping[str, frozenset[str]] = {}
+
+
+def _shares(state: Snapshot, at: date) -> dict[str, frozenset[str]]:
+    """Key -> the siblings that it may go to today; keys that may go nowhere are absent."""
+    share: dict[str, frozenset[str]] = {}
+    for policy in state.policies.values():
+        for v in decide_all(state, policy, at):
+            key = v.facts.entry.key
+            if v.permit and key:
+                share[key] = _with(share.get(key, _NOBODY), policy.name)
+    return share
+
+
+@cache
+def _with(names: frozenset[str], name: str) -> frozenset[str]:
+    """One object for the same names, so that what is made of them is made once."""
+    return names | {name}
 
 
 def file_grant(facts: Facts, resolver: Resolver) -> Grant:
     """What everyone in a file permits together."""
+    if len(facts.participants) == 1:
+        (only,) = facts.participants
+        return resolver.resolve(only, facts.scope).grant
     return meet(*(resolver.resolve(p, facts.scope).grant for p in facts.participants))
-
-
-@dataclass(frozen=True)
-class ParticipantState:
-    """What is on record for a participant and how much data there is.
-
-    ``resolution`` is about everything of the participant, or, where that permits nothing,
-    about the files that something permits: then ``partly`` counts them.
-    """
-
-    participant: str
-    resolution: Resolution
-    records: int
-    files: int
-    size: int
-    partly: int = 0
-
-
-@dataclass(frozen=True)
-class SiblingShare:
-    """How much of the dataset may go to a declared sibling today: files and bytes."""
-
-    name: str
-    files: int
-    size: int
-    of_files: int
-    of_size: int
-
-
-@dataclass(frozen=True)
-class ConsentState:
-    """The whole state at a date."""
-
-    at: date
-    participants: tuple[ParticipantState, ...]
-    siblings: tuple[SiblingShare, ...]
-    outside: bool
-
-
-def consent_state(checkout: Checkout, at: date | None = None) -> ConsentState:
-    """Per participant and in sum; with ``at``, what was known on that day."""
-    state = take_snapshot(checkout)
-    day = at or date.today()
-    resolver = Resolver(state.registry, day, known=at)
-    facts = [f for f in state.facts() if f.participants and f.kind is not Kind.EXCLUDED]
-    data: dict[str, list[Facts]] = {p: [] for p in state.participants}
-    for f in facts:
-        for p in f.participants:
-            data[p].append(f)
-    known = (r for r in state.registry.records if at is None or r.recorded <= at)
-    records = Counter(r.participant_id for r in known)
-    people = tuple(_person(p, data[p], records[p], resolver) for p in sorted(data, key=natural))
-    shares = tuple(
-        _share(name, decide_all(state, policy, at)) for name, policy in state.policies.items()
-    )
-    return ConsentState(day, people, shares, outside_registry(checkout) is not None)
-
-
-def _person(
-    participant: str, data: list[Facts], records: int, resolver: Resolver
-) -> ParticipantState:
-    whole = resolver.resolve(participant)
-    size = sum(f.size or 0 for f in data)
-    open_ = []
-    if whole.grant.is_bottom:
-        resolved = (resolver.resolve(participant, f.scope) for f in data)
-        open_ = [r for r in resolved if not r.grant.is_bottom]
-    decides = open_[0] if open_ else whole
-    return ParticipantState(participant, decides, records, len(data), size, len(open_))
-
-
-def _share(name: str, verdicts: Iterable[Verdict]) -> SiblingShare:
-    counted = [v for v in verdicts if v.facts.participants and v.facts.kind is not Kind.EXCLUDED]
-    going = [v for v in counted if v.permit]
-    return SiblingShare(
-        name,
-        len(going),
-        sum(v.facts.size or 0 for v in going),
-        len(counted),
-        sum(v.facts.size or 0 for v in counted),
-    )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from ..consent.resolution import Resolver
 from ..errors import InputError
-from ..repo.release import find_object
 from ..repo.worktree import Checkout
 from .facts import Kind
 from .policies import Policy, policy_of
@@ -59,11 +59,9 @@ def explain(
     state = take_snapshot(checkout)
     policy = policy_of(state.policies, name)
     verdicts = decide_all(state, policy, at)
-    by_path = {v.facts.path: v for v in verdicts}
+    ordered = sorted(verdicts, key=_path) if paths != [""] else verdicts
     for asked in paths:
-        below = asked.rstrip("/") + "/" if asked else ""
-        found = [by_path[asked]] if asked in by_path else []
-        found = found or [v for v in verdicts if v.facts.path.startswith(below)]
+        found = _at_or_below(ordered, asked)
         if not found:
             raise InputError(
                 "is not committed in this dataset",
@@ -71,15 +69,33 @@ def explain(
                 remedy="Register it: datalad mrishare-register",
             )
         for verdict in found:
-            yield Explanation(verdict.facts.path, verdict, _note(checkout, policy, verdict))
+            yield Explanation(verdict.facts.path, verdict, _note(state, policy, verdict))
 
 
-def _note(checkout: Checkout, policy: Policy, verdict: Verdict) -> str:
+def _path(verdict: Verdict) -> str:
+    return verdict.facts.path
+
+
+def _at_or_below(ordered: Sequence[Verdict], path: str) -> Sequence[Verdict]:
+    """The verdict about a file, or those about everything in a directory."""
+    if not path:
+        return ordered
+    place = bisect_left(ordered, path, key=_path)
+    if place < len(ordered) and ordered[place].facts.path == path:
+        return ordered[place : place + 1]
+    below = path.rstrip("/") + "/"
+    # "0" is what comes after "/"
+    return ordered[
+        bisect_left(ordered, below, key=_path) : bisect_left(ordered, below[:-1] + "0", key=_path)
+    ]
+
+
+def _note(state: Snapshot, policy: Policy, verdict: Verdict) -> str:
     """How a permitted file would leave, or what keeps it here all the same."""
     key = verdict.facts.entry.key
     if not verdict.permit:
         return ""
-    if key and find_object(checkout.gitdir, key) is None:
+    if key and state.checkout.uuid not in state.logs.locations.get(key, ()):
         return "its content is not in this dataset, get it first: datalad get"
     return "" if policy.own else _NOTES.get(verdict.facts.kind, "")
 

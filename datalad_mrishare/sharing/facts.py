@@ -12,15 +12,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from ..consent.grants import Deid
 from ..consent.scopes import SUFFIXES, FileScope
 from ..provenance.bids import bids_name
 from ..provenance.participants import participants_in_path
+from ..repo.collector import collector_at_rest
 from ..repo.keys import key_size
 from ..repo.trees import GITLINK, LINK, Entry
 from .clearance import clearance_by_content, clearance_by_name, needs_content
@@ -46,8 +47,7 @@ _INHERITED = (".json", ".bval", ".bvec")
 _DESCRIBING = frozenset("participants.json samples.json genetic_info.json".split())
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """One file of the snapshot.
 
     ``size`` in bytes is what its content takes in the annex, None when the key does not
@@ -89,7 +89,8 @@ def facts_of(
     """
     asked = [e for e in entries if e.key is None and _content_matters(e)]
     texts = contents(asked)
-    return [_facts(entry, texts.get(entry.oid), findings, commons) for entry in entries]
+    with collector_at_rest():
+        return [_facts(entry, texts.get(entry.oid), findings, commons) for entry in entries]
 
 
 def _content_matters(entry: Entry) -> bool:
@@ -101,8 +102,10 @@ def _facts(
     entry: Entry, content: bytes | None, findings: Mapping[str, str], commons: Sequence[str]
 ) -> Facts:
     name = bids_name(entry.path)
-    # the name of some keys (WORM, URL) is that of the file they were made from
-    participants = participants_in_path(entry.path) | participants_in_path(entry.key or "")
+    participants = participants_in_path(entry.path)
+    if entry.key and "sub-" in entry.key:
+        # the name of some keys (WORM, URL) is that of the file they were made from
+        participants |= participants_in_path(entry.key)
     kind = _kind(entry, content, bool(participants), commons)
     if content is not None and kind is Kind.DATA and is_table_name(entry.path):
         participants |= people_in(content)
@@ -127,37 +130,37 @@ def _kind(entry: Entry, content: bytes | None, named: bool, commons: Sequence[st
         return Kind.GITLINK
     if entry.mode == LINK and entry.key is None:
         return Kind.EXCLUDED  # where it points is nobody's business
-    path = PurePosixPath(entry.path)
-    parts = path.parts
-    if parts[0] == ".datalad":
+    # text is split by hand: pathlib takes ten times as long, and there is a file at a time
+    *parents, name = entry.path.split("/")
+    top = parents[0] if parents else name
+    if top == ".datalad":
         # its configuration is written anew for each release, attributes are needed
-        return Kind.COMMONS if path.name == ".gitattributes" else Kind.EXCLUDED
+        return Kind.COMMONS if name == ".gitattributes" else Kind.EXCLUDED
     table = entry.key is None and content is not None and is_table(entry.path, content, named)
     # a pattern never makes commons of a file that has a participant, nor of one that has rows
     if not (named or table) and any(fnmatchcase(entry.path, pattern) for pattern in commons):
         return Kind.COMMONS
-    if _EXCLUDED_PARTS.intersection(parts[:-1]) or (parts[0].startswith(".git") and len(parts) > 1):
+    if not _EXCLUDED_PARTS.isdisjoint(parents) or (parents and top.startswith(".git")):
         return Kind.EXCLUDED
     if table:
         return Kind.TABLE
     # what is in the annex nobody looks through for names: only a pattern can say that it may go
-    if not named and entry.key is None and _is_commons(path):
+    if not named and entry.key is None and _is_commons(parents, name):
         return Kind.COMMONS
     return Kind.DATA
 
 
-def _is_commons(path: PurePosixPath) -> bool:
+def _is_commons(parents: list[str], name: str) -> bool:
     # the top of the dataset or of a derivative dataset in it: BIDS has no such files elsewhere,
     # and the name of any other directory may be that of a person
-    parents = path.parent.parts
-    top = not parents or (parents[0] == "derivatives" and len(parents) == 2)
-    if parents == ("phenotype",):
-        return path.suffix == ".json"
-    if not top:
+    extension = PurePosixPath(name).suffix
+    if parents == ["phenotype"]:
+        return extension == ".json"
+    if parents and not (parents[0] == "derivatives" and len(parents) == 2):
         return False
-    if path.name in _COMMON_NAMES or path.name in _DESCRIBING:
+    if name in _COMMON_NAMES or name in _DESCRIBING:
         return True
-    if path.name.split(".")[0] == "README":
+    if name.split(".")[0] == "README":
         return True
-    inherited = path.suffix in _INHERITED or path.name.endswith("_events.tsv")
-    return inherited and bids_name(path.name).suffix in SUFFIXES
+    inherited = extension in _INHERITED or name.endswith("_events.tsv")
+    return inherited and bids_name(name).suffix in SUFFIXES

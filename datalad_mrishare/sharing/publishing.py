@@ -25,14 +25,16 @@ from ..consent.resolution import Resolver
 from ..errors import MriShareError
 from ..repo.annexbranch import descriptions, read_logs
 from ..repo.events import event_file, left_behind
+from ..repo.keys import find_object
 from ..repo.locks import lock, sweep_after_kill
 from ..repo.ownstorage import OwnStorage
 from ..repo.process import git_text
-from ..repo.release import Address, ReleaseRepository, find_object
+from ..repo.release import Address, ReleaseRepository
 from ..repo.room import free_bytes
 from ..repo.transfer import ByteCount, Moved
 from ..repo.trees import read_tree, write_blobs
 from ..repo.worktree import Checkout, write_file
+from .holdings import holdings
 from .plans import Action, Plan, Unit, make_plan
 from .policies import SIBLINGS_FILE, Policy, check_name, format_size, load_policies, policy_of
 from .preflight import problems, room_at
@@ -155,7 +157,7 @@ class Publication:
     def plan(self) -> None:
         """Choose units as far as there is room."""
         missing = self.state.keys - self.present
-        here = {k for k in missing if find_object(self.checkout.gitdir, k)}
+        here = {k for k in missing if find_object(self.checkout.objects, k)}
         room = room_at(self.policy, self.store.place, self.options.budget)
         plan = make_plan(
             self.verdicts,
@@ -218,7 +220,7 @@ class Publication:
         yield TakenBackReport(len(self.dropped), plan.freed, failed)
 
     def _other_copy(self, key: str) -> bool:
-        if find_object(self.checkout.gitdir, key):
+        if find_object(self.checkout.objects, key):
             return True
         here_and_there = {self.checkout.uuid, self.store.uuid()}
         return bool(self._known_places.get(key, frozenset()) - here_and_there)
@@ -349,9 +351,15 @@ class Publication:
             "units_deferred": [u.name for u in plan.units if u.action is Action.DEFER],
             "keys_sent": len(self.arrived),
             "keys_taken_back": len(self.dropped),
+            "keys_not_taken_back": len(getattr(self, "failed_drops", ())),
             "bytes_sent": sum(u.new for u in units),
             "keys_digest": digest(keys),
+            "holds": holdings(self.verdicts, self._there(), self.tree),
         }
+
+    def _there(self) -> set[str]:
+        """The keys that the sibling has now."""
+        return (self.present | set(self.arrived)) - set(self.dropped)
 
     def _release_tree(self) -> ReleaseTree:
         assert isinstance(self.store, ReleaseRepository)

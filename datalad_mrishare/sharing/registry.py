@@ -6,6 +6,7 @@ configuration names as ``datalad.mrishare.registry``; a dataset cannot redirect 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from ..consent.resolution import Registry
 from ..errors import InputError, Refused
 from ..repo.events import DIRECTORY as EVENTS
 from ..repo.process import git, git_succeeds, git_text
-from ..repo.worktree import Checkout, write_file
+from ..repo.worktree import Checkout, changed_files, write_file
 
 OURS = ".datalad/mrishare"
 FORMS_FILE = f"{OURS}/forms.yaml"
@@ -27,6 +28,19 @@ def outside_registry(checkout: Checkout) -> Path | None:
     """The directory outside the dataset that holds forms and records, if one is configured."""
     found = git_text(checkout.path, "config", "--get", "datalad.mrishare.registry", ok=(0, 1))
     return (checkout.path / Path(found).expanduser()) if found else None
+
+
+def outside_digest(checkout: Checkout) -> str:
+    """A word for what a registry outside holds; empty where there is none."""
+    outside = outside_registry(checkout)
+    if outside is None:
+        return ""
+    digest = hashlib.sha256()
+    for name in (FORMS_FILE, RECORDS_FILE):
+        file = outside / Path(name).name
+        content = file.read_bytes() if file.is_file() else b""
+        digest.update(b"%d " % len(content) + content)
+    return digest.hexdigest()
 
 
 def read_file_at(checkout: Checkout, commit: str, path: str) -> bytes | None:
@@ -108,7 +122,5 @@ def uncommitted(checkout: Checkout) -> Uncommitted:
     Events do not count: nothing is decided by them, and another command may be about to
     commit one.
     """
-    what = (OURS, f":(exclude){EVENTS}")
-    raw = git(checkout.path, "status", "--porcelain", "-z", "--untracked-files=all", "--", *what)
-    words = raw.decode("utf-8", "surrogateescape").split("\0")
-    return Uncommitted(tuple(w[3:] for w in words if len(w) > 3))
+    changed = changed_files(checkout.path, OURS, f":(exclude){EVENTS}")
+    return Uncommitted(tuple(path for _, path in changed))

@@ -90,7 +90,7 @@ def release_tree(
     }
     tables = [v for v in permitted if v.facts.kind is Kind.TABLE]
     denied += [
-        replace(v, reasons=(_NO_TABLE,))
+        v._replace(reasons=(_NO_TABLE,))
         for v in tables
         if parse_table(texts[v.facts.entry.oid]) is None
     ]
@@ -144,7 +144,7 @@ def _without_mentions(
         if mentions.found(v.facts.path):
             reason = _NAMED
         if reason:
-            denied.append(replace(v, reasons=(reason,)))
+            denied.append(v._replace(reasons=(reason,)))
         else:
             kept.append(v)
     return kept, denied

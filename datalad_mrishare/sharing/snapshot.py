@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from .. import __version__
 from ..consent.resolution import Registry
 from ..errors import NotRegistered
 from ..provenance.participants import participants_in_path
-from ..repo.annexbranch import KeyLogs, read_logs, refresh
+from ..repo.annexbranch import BRANCH, KeyLogs, read_logs, refresh
 from ..repo.events import is_registered
+from ..repo.history import annexed_in_history
 from ..repo.process import git_succeeds, git_text
 from ..repo.trees import Entry, read_blobs, read_tree
 from ..repo.worktree import Checkout
 from .facts import Facts, facts_of
 from .policies import SIBLINGS_FILE, Policy, load_policies
-from .registry import load_registry, read_file_at
+from .registry import load_registry, outside_digest, read_file_at
 from .tables import people_in
 
 
@@ -37,8 +41,16 @@ class Snapshot:
 
     @cached_property
     def logs(self) -> KeyLogs:
-        """Locations and metadata of the keys in the tree."""
-        return read_logs(self.checkout.path, self.keys)
+        """Locations and metadata of every key, also of those that are in no tree any more."""
+        return read_logs(self.checkout.path)
+
+    @cached_property
+    def older(self) -> tuple[Entry, ...]:
+        """Paths at which older versions stood whose content is still somewhere."""
+        blobs = {e.oid for e in self.entries if e.key}
+        past = annexed_in_history(self.checkout.path, blobs)
+        there = self.logs.locations
+        return tuple(e for e in past if e.key not in self.keys and there.get(e.key or ""))
 
     @cached_property
     def findings(self) -> dict[str, str]:
@@ -69,8 +81,15 @@ class Snapshot:
         return self.listed | self.with_data | self.registry.participants
 
     def facts(self, commons: Sequence[str] = ()) -> list[Facts]:
-        """Facts about every file."""
-        return facts_of(self.entries, self.contents, self.findings, commons)
+        """Facts about every file; the same list each time for the same patterns."""
+        patterns = tuple(commons)
+        if patterns not in self._facts:
+            self._facts[patterns] = facts_of(self.entries, self.contents, self.findings, patterns)
+        return self._facts[patterns]
+
+    @cached_property
+    def _facts(self) -> dict[tuple[str, ...], list[Facts]]:
+        return {}
 
     def contents(self, entries: Sequence[Entry]) -> dict[str, bytes]:
         """Content of files in git by blob id."""
@@ -87,15 +106,31 @@ def require_registered(checkout: Checkout) -> None:
         )
 
 
-def take_snapshot(checkout: Checkout) -> Snapshot:
-    """Read the state of the checked-out branch (of the one behind an adjusted branch).
+@dataclass(frozen=True)
+class Basis:
+    """All that a decision rests on, told by names of contents: while they stay, so does it.
+
+    ``commit`` is that of the branch, ``annex`` that of git-annex, ``outside`` a digest of
+    a registry outside the dataset.
+    """
+
+    commit: str
+    annex: str
+    outside: str
+
+    def digest(self, *more: str) -> str:
+        """One word for the basis, this version of the software, and whatever else is asked."""
+        words = [__version__, self.commit, self.annex, self.outside, *more]
+        return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+
+def read_basis(checkout: Checkout) -> Basis:
+    """The state of the checked-out branch (of the one behind an adjusted branch).
 
     Raises
     ------
     NotRegistered
         When the dataset is not registered.
-    InputError
-        When the registry or the policies cannot be understood.
     """
     require_registered(checkout)
     checkout.settle()
@@ -104,6 +139,21 @@ def take_snapshot(checkout: Checkout) -> Snapshot:
     if not git_succeeds(checkout.path, "rev-parse", "-q", "--verify", branch):
         raise NotRegistered("has no commit yet", where=str(checkout.path))
     commit = git_text(checkout.path, "rev-parse", branch)
+    annex = git_text(checkout.path, "rev-parse", "-q", "--verify", BRANCH, ok=(0, 1))
+    return Basis(commit, annex, outside_digest(checkout))
+
+
+def take_snapshot(checkout: Checkout, basis: Basis | None = None) -> Snapshot:
+    """Read the state of ``basis``, default: of now.
+
+    Raises
+    ------
+    NotRegistered
+        When the dataset is not registered.
+    InputError
+        When the registry or the policies cannot be understood.
+    """
+    commit = (basis or read_basis(checkout)).commit
     siblings = read_file_at(checkout, commit, SIBLINGS_FILE)
     return Snapshot(
         checkout=checkout,

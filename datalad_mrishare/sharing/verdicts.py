@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from ..consent.failures import failing
 from ..consent.grants import Deid, meet
@@ -18,6 +19,7 @@ from ..consent.records import Record, Then
 from ..consent.resolution import Resolution, Resolver
 from ..consent.scopes import FileScope
 from ..provenance.bids import bids_name
+from ..repo.collector import collector_at_rest
 from .facts import Facts, Kind
 from .policies import Policy
 
@@ -40,8 +42,7 @@ class Reason:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What is decided about one file; it is permitted when there is no reason against."""
 
     facts: Facts
@@ -225,7 +226,8 @@ def selected(facts: Facts, select: Mapping[str, Sequence[str]]) -> bool:
 
 def decide(facts: Iterable[Facts], judge: Judge) -> list[Verdict]:
     """Verdicts for all files, in their order."""
-    verdicts = [Verdict(f, judge.judge(f)) for f in facts]
+    with collector_at_rest():
+        verdicts = [Verdict(f, judge.judge(f)) for f in facts]
     if judge.policy.own:
         return _one_per_content(verdicts)
     return _one_per_content(_refuse_duplicates(verdicts))
@@ -250,7 +252,7 @@ def _refuse_duplicates(verdicts: list[Verdict]) -> list[Verdict]:
         if len(groups) > 1 and not frozenset.intersection(*groups)
     }
     return [
-        replace(v, reasons=(*v.reasons, _DUPLICATE)) if v.facts.entry.key in doubled else v
+        v._replace(reasons=(*v.reasons, _DUPLICATE)) if v.facts.entry.key in doubled else v
         for v in verdicts
     ]
 
@@ -266,6 +268,6 @@ def _one_per_content(verdicts: list[Verdict]) -> list[Verdict]:
         other = denied.get(v.facts.entry.key or "")
         if other is not None and v.permit:
             reason = Reason("content", _SHARED_CONTENT, other.reasons[0].remedy)
-            v = replace(v, reasons=(reason,))
+            v = v._replace(reasons=(reason,))
         result.append(v)
     return result

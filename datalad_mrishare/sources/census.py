@@ -13,11 +13,10 @@ from pathlib import Path
 
 from ..repo.annexbranch import KeyLogs, read_logs, refresh
 from ..repo.ingest import Changes, is_annex, read_changes
-from ..repo.keys import key_size
+from ..repo.keys import find_object, key_size
 from ..repo.trees import GITLINK, Entry, read_tree
 from ..repo.worktree import Checkout
 from .bids import check_tree, participants_with_data
-from .cloning import find_object
 from .fields import FINDING, is_indexed
 from .findings import Finding, Kind, Progress
 from .headers import Damage, Header, is_image, read_header

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import InputError, RepoError
 from ..repo.ingest import check_out, fetch_history, has_annex_branch, init_annex, set_presence
-from ..repo.keys import key_size, object_paths
+from ..repo.keys import find_object, key_size, object_paths
 from ..repo.process import annex, git, git_succeeds, git_text
 from ..repo.trees import Entry, decode, read_tree
 from ..repo.worktree import Checkout
@@ -102,14 +102,6 @@ def clone(source: GitSource, checkout: Checkout, progress: Progress) -> list[Fin
         # content of unlocked files; a hook would do this, but hooks are off
         annex(checkout.path, "smudge", "--update", env=checkout.identity)
     return findings
-
-
-def find_object(objects: Path, key: str) -> Path | None:
-    """The file with the content of ``key`` below ``annex/objects``, or None."""
-    for place in object_paths(key):
-        if (objects / place).is_file():
-            return objects / place
-    return None
 
 
 def _copy_content(

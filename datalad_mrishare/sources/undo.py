@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ..errors import RepoError
 from ..repo.ingest import is_annex, set_presence
-from ..repo.keys import object_paths
+from ..repo.keys import find_object
 from ..repo.process import git
 from ..repo.worktree import Checkout
 from .inventory import Inventory, Item, annex_key
@@ -184,8 +184,7 @@ def _unmake_annex(before: GitBefore) -> None:
 
 def _give_back(root: Path, key: str, items: list[Item], known: frozenset[str]) -> bool:
     """Content of ``key`` to where it was; return whether the annex gave it away."""
-    objects = root / ".git/annex/objects"
-    content = next((objects / p for p in object_paths(key) if (objects / p).is_file()), None)
+    content = find_object(root / ".git/annex/objects", key)
     if content is None:
         return False
     stays = key in known

@@ -219,6 +219,134 @@ def test_the_state_of_a_day_in_the_past_is_what_was_known_then(registered: Path)
     assert at("2026-04-01") == ("withdrawn", 2)
 
 
+def participants(dataset: Path, **options: object) -> dict[str, dict]:
+    found = call(dataset, **options)
+    return {r["participant"]: r for r in found if r["type"] == "participant"}
+
+
+def attention(dataset: Path, **options: object) -> dict:
+    (found,) = (r for r in call(dataset, **options) if r["type"] == "attention")
+    return found
+
+
+DAY = "2026-05-04"
+#: rows of sub-01 (until, by, scope), what is told as the end, and whether it is soon
+ENDS = [
+    (["n/a self n/a"], None, False),
+    (["2026-05-05 self n/a"], "2026-05-05", True),
+    (["2026-08-02 self n/a"], "2026-08-02", True),  # 27 in May, 30, 31, and 2 in August: 90 days
+    (["2026-08-03 self n/a"], "2026-08-03", False),
+    (["2026-05-03 self n/a"], None, False),  # ended yesterday
+    (["2026-05-04 self n/a"], None, False),  # today is the first day without
+    (["2026-07-01 guardian n/a"], "2026-07-01", True),
+    (["2027-01-01 guardian n/a"], "2027-01-01", False),
+    (["2026-06-01 self datatype=anat", "2026-07-01 self datatype=func"], "2026-06-01", True),
+    (["2027-06-01 self datatype=anat", "2026-07-01 self datatype=func"], "2026-07-01", True),
+    (["n/a self datatype=anat", "2026-07-01 self datatype=func"], "2026-07-01", True),
+    (["2026-05-01 self datatype=anat", "2027-07-01 self datatype=func"], "2027-07-01", False),
+    # there are no files of that kind, so nothing ends
+    (["2027-01-01 self n/a", "2026-06-01 self datatype=dwi"], "2027-01-01", False),
+]
+
+
+@pytest.mark.parametrize(("rows", "ends", "soon"), ENDS)
+def test_when_what_is_permitted_ends(
+    registered: Path, rows: list[str], ends: str | None, soon: bool
+) -> None:
+    text = HEAD.replace("\n", "\tuntil\tby\tscope\trecorded\n")
+    for row in rows:
+        cells = "\t".join(row.split(" "))
+        text += GIVEN.replace("\n", f"\t{cells}\t2026-01-01\n")
+    call(registered, records(registered, text))
+    found = participants(registered, at=DAY)["sub-01"]
+    assert (found["ends"], found["ends_soon"]) == (ends, soon)
+    seen = attention(registered, at=DAY)
+    assert ("sub-01" in seen["ends_soon"]) is soon
+    ended = any(row.split()[0] in ("2026-05-01", "2026-05-03", "2026-05-04") for row in rows)
+    assert ("sub-01" in seen["expired"]) is ended
+    assert seen["no_record"] == ["sub-02", "sub-03", "sub-04"] and seen["no_data"] == []
+
+
+def test_an_end_is_looked_at_from_the_day_asked_about(registered: Path) -> None:
+    text = HEAD.replace("\n", "\tuntil\trecorded\n")
+    text += GIVEN.replace("\n", "\t2026-08-02\t2026-01-01\n")
+    call(registered, records(registered, text))
+    for day, soon, word in (
+        ("2026-05-03", False, "given"),
+        ("2026-05-04", True, "given"),
+        ("2026-08-01", True, "given"),
+        ("2026-08-02", False, "expired"),
+    ):
+        found = participants(registered, at=day)["sub-01"]
+        assert (found["ends_soon"], found["state"]) == (soon, word), day
+    text = run(registered, "datalad", "mrishare-consent", "--at", "2026-08-01")
+    assert "; ends in 1 day, on 2026-08-02; 5 files" in text
+    assert "ends within 90 days: 1 (sub-01)" in text
+
+
+def test_who_has_data_or_a_record_only(registered: Path) -> None:
+    table = registered / "participants.tsv"
+    table.write_text(table.read_text() + "sub-05\t30\tF\nsub-06\t31\tM\n")
+    run(registered, "git", "commit", "--quiet", "-a", "-m", "two more")
+    rows = "".join(GIVEN.replace("sub-01", who) for who in ("sub-01", "sub-03", "sub-05"))
+    call(registered, records(registered, HEAD + rows + REFUSED))
+    people = participants(registered)
+    assert {p: (r["data"], r["records"]) for p, r in people.items()} == {
+        "sub-01": (True, 1),
+        "sub-02": (True, 1),
+        "sub-03": (True, 1),
+        "sub-04": (True, 0),
+        "sub-05": (False, 1),
+        "sub-06": (False, 0),
+    }
+    assert (people["sub-05"]["files"], people["sub-05"]["permitted_files"]) == (0, 0)
+    found = attention(registered)
+    assert (found["no_record"], found["no_data"]) == (["sub-04"], ["sub-05"])
+    assert (found["participants"], found["ends_soon"], found["expired"]) == (6, [], [])
+    text = run(registered, "datalad", "mrishare-consent")
+    assert "sub-04: no record; permits nothing; 5 files" in text
+    assert "sub-05: given" in text and "; no data\n" in text
+    last = text.splitlines()[-1]
+    assert last == "  attention: data but no record: 1 (sub-04); a record but no data: 1 (sub-05)"
+
+
+def test_what_starts_later_is_on_record_and_not_in_force(registered: Path) -> None:
+    head = HEAD.replace("\n", "\trecorded\n")
+    rows = GIVEN.replace("2026-01-01\n", "2026-06-01\t2026-01-01\n")
+    call(registered, records(registered, head + rows))
+    found = participants(registered, at=DAY)["sub-01"]
+    assert (found["state"], found["records"], found["permits"]) == ("none", 1, {})
+    assert (found["ends"], found["permitted_files"]) == (None, 0)
+    assert "on record, but not in force" in found["message"]
+    assert "sub-01" not in attention(registered, at=DAY)["no_record"]
+
+
+def test_a_consent_that_has_ended_for_a_part_is_told(registered: Path) -> None:
+    head = HEAD.replace("\n", "\tuntil\tscope\trecorded\n")
+    rows = GIVEN.replace("\n", "\tn/a\tn/a\t2026-01-01\n")
+    rows += GIVEN.replace("01-01\n", "02-01\t2026-03-01\tdatatype=anat\t2026-02-01\n")
+    call(registered, records(registered, head + rows))
+    found = participants(registered, at=DAY)["sub-01"]
+    # an image with its sidecar; the older consent does not step in for it
+    assert (found["permitted_files"], found["expired_files"]) == (3, 2)
+    assert "3 of 5 files" in found["message"] and "expired for 2 files" in found["message"]
+
+
+def test_nobody_needs_attention(registered: Path) -> None:
+    everyone = "".join(GIVEN.replace("sub-01", f"sub-0{n}") for n in range(1, 5))
+    call(registered, records(registered, HEAD + everyone))
+    assert attention(registered)["message"] == "nobody needs attention"
+
+
+def test_a_table_may_name_somebody_of_whom_nothing_else_is_known(registered: Path) -> None:
+    path = registered / "sub-01/beh/sub-01_task-x_beh.tsv"
+    path.parent.mkdir()
+    path.write_text("participant_id\tscore\nsub-77\t3\n")
+    run(registered, "git", "add", "sub-01")
+    run(registered, "git", "commit", "--quiet", "-m", "table")
+    assert participants(registered)["sub-77"]["files"] == 1
+
+
 def test_what_git_annex_finds_is_what_publishing_sends(registered: Path) -> None:
     policy = registered.parent / "policy.yaml"
     policy.write_text("policy: institution\ncommons: [templates/*]\n")

@@ -80,7 +80,8 @@ def read(repo: Path) -> dict[str, dict[str, list[str]]]:
 def write(repo: Path, wanted: dict[str, dict[str, set[str]]], owned: tuple[str, ...]) -> int:
     refresh(repo)
     plain = {k: {f: frozenset(v) for f, v in fields.items()} for k, fields in wanted.items()}
-    return write_metadata(repo, metadata_changes(read_logs(repo), plain, owned), IDENTITY)
+    logs = read_logs(repo)
+    return write_metadata(repo, metadata_changes(logs, plain, owned), logs, IDENTITY)
 
 
 def test_values_of_any_kind_are_read_by_git_annex_as_written(annex: Path) -> None:
@@ -137,7 +138,7 @@ def test_what_another_process_writes_meanwhile_is_kept(annex: Path) -> None:
     logs, key = read_logs(annex), keys(annex)[3]
     run(annex, "git", "annex", "metadata", "f3", "-s", "other=meanwhile", "-s", "mrishare-z=old")
     changes = metadata_changes(logs, {key: {"mrishare-x": frozenset({"1"})}}, ("mrishare-x",))
-    write_metadata(annex, changes, IDENTITY)
+    write_metadata(annex, changes, logs, IDENTITY)
     expected = {"other": ["meanwhile"], "mrishare-x": ["1"], "mrishare-z": ["old"]}
     assert told(annex)[key] == expected == read(annex)[key]
 
@@ -147,7 +148,7 @@ def test_two_of_us_who_read_the_same_state_both_count(annex: Path) -> None:
     logs, (first, second, *_) = read_logs(annex), keys(annex)
     for key, field in ((first, "mrishare-x"), (second, "mrishare-x"), (first, "mrishare-y")):
         changes = metadata_changes(logs, {key: {field: frozenset({"1"})}}, (field,))
-        write_metadata(annex, changes, IDENTITY)
+        write_metadata(annex, changes, logs, IDENTITY)
     assert told(annex)[first] == {"mrishare-x": ["1"], "mrishare-y": ["1"]}
     assert told(annex)[second] == {"mrishare-x": ["1"]}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -247,5 +246,5 @@ def test_more_room_never_sends_less_to_one_unit() -> None:
 
 def test_a_verdict_of_a_file_in_git_is_no_unit() -> None:
     text = verdict("README", "", 10)
-    text = replace(text, facts=replace(text.facts, entry=replace(text.facts.entry, key=None)))
+    text = text._replace(facts=text.facts._replace(entry=text.facts.entry._replace(key=None)))
     assert plan([text]).units == ()
