@@ -42,6 +42,9 @@ def _stream(files: int, keys: list[str]) -> Iterator[bytes]:
     yield _commit("refs/heads/main")
     yield _file("dataset_description.json", b'{"Name": "bench", "BIDSVersion": "1.10.0"}\n')
     yield _file(".datalad/mrishare/events/0-registered.json", b'{"event": "registered"}\n')
+    yield _file(
+        ".datalad/mrishare/siblings.yaml", b"siblings:\n  partner:\n    policy: institution\n"
+    )
     yield _file("participants.tsv", _participants(people))
     yield _file(".datalad/mrishare/consent.tsv", _records(people))
     for number in range(files):
