@@ -79,7 +79,6 @@ class BidsName(NamedTuple):
         return dict(self.pairs)
 
 
-@lru_cache(maxsize=1 << 17)
 def bids_name(path: str) -> BidsName:
     """The parts of ``path``, as far as they are there.
 
@@ -92,23 +91,39 @@ def bids_name(path: str) -> BidsName:
     BidsName(pairs=(), suffix='', datatype='', extension='', ses='')
     """
     above, _, file_name = path.rpartition("/")
-    stem, dot, rest = file_name.partition(".")
-    *parts, last = stem.split("_")
-    pairs = []
-    ses = ""
-    for part in parts:
-        name, dash, label = part.partition("-")
-        if dash and label and name.isascii() and name.isalnum():
-            pairs.append((name, label))
-            if name == "ses" and not ses:
-                ses = label
+    datatype, session = _directory(above)
+    # files of different participants differ in their first entity, the rest is parsed once
+    first, bar, rest = file_name.partition("_")
+    if not bar or "." in first:
+        pairs, last, extension = _file_name(file_name)
+    else:
+        pairs, last, extension = _file_name(rest)
+        pairs = (*_pair(first), *pairs)
     suffix = last if "-" not in last and (pairs or last in SUFFIXES) else ""
-    if not ses and "ses-" in above:
-        directories = above.split("/")
-        ses = next((d[4:] for d in directories if d.startswith("ses-") and len(d) > 4), "")
-    parent = above.rpartition("/")[2]
-    datatype = parent if parent in DATATYPES else ""
-    return BidsName(tuple(pairs), suffix, datatype, dot + rest, ses)
+    ses = next((label for name, label in pairs if name == "ses"), "") or session
+    return BidsName(pairs, suffix, datatype, extension, ses)
+
+
+@lru_cache(maxsize=1 << 14)
+def _directory(path: str) -> tuple[str, str]:
+    """Datatype and session label that a directory tells."""
+    parts = path.split("/")
+    session = next((d[4:] for d in parts if d.startswith("ses-") and len(d) > 4), "")
+    return parts[-1] if parts[-1] in DATATYPES else "", session
+
+
+@lru_cache(maxsize=1 << 14)
+def _file_name(name: str) -> tuple[tuple[tuple[str, str], ...], str, str]:
+    """Entities, what stands last before the extension, and the extension."""
+    stem, dot, rest = name.partition(".")
+    *parts, last = stem.split("_")
+    return tuple(pair for part in parts for pair in _pair(part)), last, dot + rest
+
+
+def _pair(part: str) -> tuple[tuple[str, str], ...]:
+    """The entity that a part of a name is, if it is one."""
+    name, dash, label = part.partition("-")
+    return ((name, label),) if dash and label and name.isascii() and name.isalnum() else ()
 
 
 def is_bids(path: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from .keys import key_of_pointer
+from .keys import key_named
 from .process import git, stream
 from .trees import EXECUTABLE, FILE, LINK, POINTER, POINTER_LIMIT, Entry, decode, read_blobs
 
@@ -42,7 +42,8 @@ def annexed_in_history(repo: Path, known: Collection[str]) -> list[Entry]:
             found.setdefault((oid, path), mode)
     keys: dict[str, str] = {}
     for oid, content in read_blobs(repo, _small(repo, [oid for oid, _ in found])):
-        key = key_of_pointer(content) if POINTER.fullmatch(content) else None
+        match = POINTER.fullmatch(content)
+        key = key_named(match["name"] or match["pointer"]) if match else None
         if key is not None:
             keys[oid] = key
     return [

@@ -60,7 +60,12 @@ def key_of_pointer(content: bytes) -> str | None:
     before, found, rest = first.rpartition(b"annex/objects/")
     if not found or (before and not before.endswith(b"/")):
         return None
-    name = rest.rsplit(b"/", 1)[-1].decode("utf-8", "surrogateescape")
+    return key_named(rest.rsplit(b"/", 1)[-1])
+
+
+def key_named(raw: bytes) -> str | None:
+    """The key that a file of the annex is named after; None when no key has such a name."""
+    name = raw.decode("utf-8", "surrogateescape")
     return from_file_name(name) if is_key(name) else None
 
 

@@ -16,7 +16,7 @@ from sys import intern
 from typing import NamedTuple
 
 from .collector import collector_at_rest
-from .keys import key_of_pointer
+from .keys import key_named
 from .process import git, git_text, stream
 
 #: pointer files and link targets are shorter; anything longer is content in git
@@ -25,7 +25,7 @@ POINTER_LIMIT = 32768
 #: a whole pointer file or link target as git-annex writes it: an absolute link, or a line more,
 #: would tell something of the machine or hide text
 POINTER = re.compile(
-    rb"(/annex/objects/[^/\n]+\n?|(\.\./)*\.git/annex/objects/(\w{2,3}/){2}([^/\n]+)/\4\n?)"
+    rb"(/annex/objects/(?P<pointer>[^/\n]+)\n?|(\.\./)*\.git/annex/objects/(\w{2,3}/){2}(?P<name>[^/\n]+)/(?P=name)\n?)"
 )
 
 LINK, FILE, EXECUTABLE, GITLINK = "120000", "100644", "100755", "160000"
@@ -84,8 +84,9 @@ def _read_tree(repo: Path, commit: str) -> list[Entry]:
     ]
     keys: dict[str, str | None] = {}
     for oid, content in read_blobs(repo, dict.fromkeys(candidates)):
-        if POINTER.fullmatch(content):
-            keys[oid] = key_of_pointer(content)
+        match = POINTER.fullmatch(content)
+        if match:
+            keys[oid] = key_named(match["name"] or match["pointer"])
     return [
         Entry(path, mode, oid, sizes.get(oid, 0), None if mode == GITLINK else keys.get(oid))
         for path, mode, oid in found

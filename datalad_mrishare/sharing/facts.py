@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -126,6 +127,8 @@ def _facts(
 
 
 def _kind(entry: Entry, content: bytes | None, named: bool, commons: Sequence[str]) -> Kind:
+    if entry.key is not None and named and not entry.path.startswith(".datalad/"):  # the many
+        return Kind.EXCLUDED if _excluded(entry.path.rpartition("/")[0]) else Kind.DATA
     if entry.mode == GITLINK:
         return Kind.GITLINK
     if entry.mode == LINK and entry.key is None:
@@ -140,7 +143,7 @@ def _kind(entry: Entry, content: bytes | None, named: bool, commons: Sequence[st
     # a pattern never makes commons of a file that has a participant, nor of one that has rows
     if not (named or table) and any(fnmatchcase(entry.path, pattern) for pattern in commons):
         return Kind.COMMONS
-    if not _EXCLUDED_PARTS.isdisjoint(parents) or (parents and top.startswith(".git")):
+    if _excluded("/".join(parents)):
         return Kind.EXCLUDED
     if table:
         return Kind.TABLE
@@ -148,6 +151,12 @@ def _kind(entry: Entry, content: bytes | None, named: bool, commons: Sequence[st
     if not named and entry.key is None and _is_commons(parents, name):
         return Kind.COMMONS
     return Kind.DATA
+
+
+@lru_cache(maxsize=1 << 14)
+def _excluded(directory: str) -> bool:
+    parents = directory.split("/")
+    return not _EXCLUDED_PARTS.isdisjoint(parents) or parents[0].startswith(".git")
 
 
 def _is_commons(parents: list[str], name: str) -> bool:

@@ -73,7 +73,7 @@ class Snapshot:
     @cached_property
     def with_data(self) -> frozenset[str]:
         """Participants that some path names."""
-        return frozenset(p for e in self.entries for p in participants_in_path(e.path))
+        return frozenset().union(*{participants_in_path(e.path) for e in self.entries})
 
     @property
     def participants(self) -> frozenset[str]:

@@ -7,7 +7,7 @@ so a key may leave only if each of its paths may.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -240,21 +240,28 @@ _TRIVIAL = 4096
 
 def _refuse_duplicates(verdicts: list[Verdict]) -> list[Verdict]:
     """Refuse images that stand under disjoint participants."""
+    times = Counter(v.facts.entry.key for v in verdicts)
     people: dict[str, set[frozenset[str]]] = defaultdict(set)
     for v in verdicts:
-        name = bids_name(v.facts.path)
-        image = name.extension in _IMAGE_EXTENSIONS and (v.facts.size or _TRIVIAL) >= _TRIVIAL
-        if v.facts.entry.key and v.facts.participants and image:
-            people[v.facts.entry.key].add(v.facts.participants)
+        key = v.facts.entry.key
+        if key and times[key] > 1 and v.facts.participants and _is_image(v.facts):
+            people[key].add(v.facts.participants)
     doubled = {
         key
         for key, groups in people.items()
         if len(groups) > 1 and not frozenset.intersection(*groups)
     }
+    if not doubled:
+        return verdicts
     return [
         v._replace(reasons=(*v.reasons, _DUPLICATE)) if v.facts.entry.key in doubled else v
         for v in verdicts
     ]
+
+
+def _is_image(facts: Facts) -> bool:
+    large = (facts.size or _TRIVIAL) >= _TRIVIAL
+    return large and bids_name(facts.path).extension in _IMAGE_EXTENSIONS
 
 
 def _one_per_content(verdicts: list[Verdict]) -> list[Verdict]:
