@@ -21,6 +21,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..errors import RepoError
 from .keys import from_file_name, hash_lower, to_file_name
 from .process import annex, git, git_succeeds, git_text
 from .trees import decode, encode, read_blobs
@@ -260,6 +261,11 @@ def write_metadata(
         What they were made from. What others have written since is kept.
 
     Returns the number of keys written.
+
+    Raises
+    ------
+    RepoError
+        When git-annex does not merge, as where ``annex.merge-annex-branches`` is off.
     """
     if not changes:
         return 0
@@ -273,7 +279,14 @@ def write_metadata(
     fed = _fast_import(repo, changes, logs, f"{name} <{mail}>")
     git(repo, "fast-import", "--quiet", "--force", stdin=b"".join(fed))
     refresh(repo, env)
+    merged = git_succeeds(repo, "merge-base", "--is-ancestor", _IMPORT_REF, BRANCH)
     git(repo, "update-ref", "-d", _IMPORT_REF)
+    if not merged:
+        raise RepoError(
+            "git-annex did not take over metadata that was written",
+            where=str(repo),
+            remedy="Let it merge: git config --unset annex.merge-annex-branches",
+        )
     return len(changes)
 
 

@@ -85,10 +85,8 @@ def consent_state(checkout: Checkout, at: date | None = None) -> ConsentState:
     state = take_snapshot(checkout)
     day = at or date.today()
     verdicts = {name: decide_all(state, p, at) for name, p in state.policies.items()}
-    # what was found out about files to decide needs no second look, if no pattern changed it
-    plain = [verdicts[name] for name, policy in state.policies.items() if not policy.commons]
     data: dict[str, list[Facts]] = {p: [] for p in state.participants}
-    for f in [v.facts for v in plain[0]] if plain else state.facts():
+    for f in state.facts():
         if f.kind is not Kind.EXCLUDED:
             for p in f.participants:
                 data.setdefault(p, []).append(f)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from builders import run
 
+from datalad_mrishare.errors import RepoError
 from datalad_mrishare.repo.annexbranch import (
     _IMPORT_REF,
     metadata_changes,
@@ -141,6 +142,33 @@ def test_what_another_process_writes_meanwhile_is_kept(annex: Path) -> None:
     write_metadata(annex, changes, logs, IDENTITY)
     expected = {"other": ["meanwhile"], "mrishare-x": ["1"], "mrishare-z": ["old"]}
     assert told(annex)[key] == expected == read(annex)[key]
+
+
+def test_git_annex_takes_our_commit_over_as_it_is(annex: Path) -> None:
+    """No union line by line while nobody else wrote."""
+    write(annex, {k: {"mrishare-x": {"1"}} for k in keys(annex)}, ("mrishare-x",))
+    before = run(annex, "git", "rev-parse", "git-annex").strip()
+    write(annex, {k: {"mrishare-x": {"2"}} for k in keys(annex)}, ("mrishare-x",))
+    parents = run(annex, "git", "rev-list", "--parents", "-1", "git-annex").split()
+    assert parents[1:] == [before]
+    assert {f"{v}" for fields in told(annex).values() for v in fields["mrishare-x"]} == {"2"}
+
+
+def test_not_merged_is_told(annex: Path) -> None:
+    run(annex, "git", "config", "annex.merge-annex-branches", "false")
+    wanted = {k: {"mrishare-x": {"1"}} for k in keys(annex)}
+    with pytest.raises(RepoError, match="did not take over"):
+        write(annex, wanted, ("mrishare-x",))
+    run(annex, "git", "config", "--unset", "annex.merge-annex-branches")
+    assert write(annex, wanted, ("mrishare-x",)) == 5
+
+
+def test_logs_that_were_not_read_are_not_written(annex: Path) -> None:
+    refresh(annex)
+    one, other, *_ = keys(annex)
+    logs = read_logs(annex, {one})
+    with pytest.raises(ValueError, match="not read"):
+        write_metadata(annex, {other: "1s x +y\n"}, logs, IDENTITY)
 
 
 def test_two_of_us_who_read_the_same_state_both_count(annex: Path) -> None:
