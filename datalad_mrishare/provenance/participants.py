@@ -14,6 +14,9 @@ from functools import lru_cache
 _LABEL = re.compile(r"(?<![A-Za-z0-9])sub-([A-Za-z0-9]+)")
 
 
+_NOBODY: frozenset[str] = frozenset()
+
+
 def participants_in_path(path: str) -> frozenset[str]:
     """Every ``sub-XX`` that occurs in ``path``.
 
@@ -22,13 +25,19 @@ def participants_in_path(path: str) -> frozenset[str]:
     >>> participants_in_path("code/subject-01.py")
     frozenset()
     """
-    if "sub-" not in path:
-        return _NOBODY
-    labels = _LABEL.findall(path)
-    return _people(*labels) if labels else _NOBODY
+    # no label reaches over a slash or an underscore, so the parts that many paths have in
+    # common, the directory and the first entity, are looked at once
+    above, _, name = path.rpartition("/")
+    first, _, rest = name.partition("_")
+    found, more = _in_part(above), _in_part(first)
+    if more is not found and more:
+        found = found | more if found and found != more else more
+    return found | _in_part(rest) if "sub-" in rest else found
 
 
-_NOBODY: frozenset[str] = frozenset()
+@lru_cache(maxsize=1 << 16)
+def _in_part(text: str) -> frozenset[str]:
+    return _people(*_LABEL.findall(text)) if "sub-" in text else _NOBODY
 
 
 @lru_cache(maxsize=1 << 16)

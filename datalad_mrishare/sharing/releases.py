@@ -118,6 +118,7 @@ class Mentions:
         self._known = {p.lower() for p in participants}
         self._withheld = {p.lower() for p in participants if p not in released}
         self._shapes = {_shape(p) for p in self._known if any(map(str.isdigit, p))}
+        self._parts: dict[str, str | None] = {}
 
     def found(self, text: str) -> str | None:
         """One who may not be named but is, or None."""
@@ -128,6 +129,17 @@ class Mentions:
             if label not in self._known and _shape(label) in self._shapes:
                 return label
         return None
+
+    def in_path(self, path: str) -> str | None:
+        """The same for a path: no label reaches over a slash or an underscore."""
+        above, _, name = path.rpartition("/")
+        first, _, rest = name.partition("_")
+        for part in (above, first):  # what many paths have in common
+            if part not in self._parts:
+                self._parts[part] = self.found(part)
+            if self._parts[part] is not None:
+                return self._parts[part]
+        return self.found(rest) if "sub-" in rest.lower() else None
 
 
 def _shape(label: str) -> str:
@@ -141,7 +153,7 @@ def _without_mentions(
     for v in verdicts:
         content = texts.get(v.facts.entry.oid) if v.facts.entry.key is None else None
         reason = None if content is None else _against(content, v.facts.kind, mentions)
-        if mentions.found(v.facts.path):
+        if mentions.in_path(v.facts.path):
             reason = _NAMED
         if reason:
             denied.append(v._replace(reasons=(reason,)))

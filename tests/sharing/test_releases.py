@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
+import re
 from datetime import date
 
 import pytest
 
 from datalad_mrishare.consent import Registry, Resolver, build_record, load_forms
+from datalad_mrishare.provenance.participants import participants_in_path
 from datalad_mrishare.repo.trees import FILE, LINK, Entry
 from datalad_mrishare.sharing.facts import facts_of
 from datalad_mrishare.sharing.policies import load_policies
@@ -202,3 +205,21 @@ def test_nothing_at_all_when_nobody_permits() -> None:
     )
     assert taken(found) == set() and "participants.tsv" not in found.written
     assert found.participants == 0
+
+
+def test_a_path_is_searched_as_any_text() -> None:
+    """Part by part, because parts repeat; it must not miss what the whole shows."""
+    rng = random.Random(7)
+    parts = ["sub-", "Sub-", "01", "02", "9", "a", "_", "/", "-", ".", "ses-1", "+", "SUB-02"]
+    mentions = Mentions(["sub-01", "sub-02", "sub-02a"], ["sub-01"])
+    named = several = 0
+    for _ in range(20_000):
+        path = "".join(rng.choices(parts, k=rng.randint(1, 10)))
+        assert (mentions.in_path(path) is None) == (mentions.found(path) is None), path
+        people = frozenset(
+            f"sub-{x}" for x in re.findall(r"(?<![A-Za-z0-9])sub-([A-Za-z0-9]+)", path)
+        )
+        assert participants_in_path(path) == people, path
+        named += mentions.found(path) is not None
+        several += len(people) > 1
+    assert named > 2_000 and several > 500
