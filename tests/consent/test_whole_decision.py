@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -327,7 +326,7 @@ def decided(case: dict, forms: Any, policy: Any, draw: random.Random) -> tuple[A
         for file in case["files"]:
             file["clean"] = draw.choice((1, 2, 3, 3))
         facts = [
-            replace(fact, clearance=Deid(file["clean"]))
+            fact._replace(clearance=Deid(file["clean"]))
             for fact, file in zip(facts, case["files"], strict=True)
         ]
     judge = Judge(policy, Resolver(registry, case["at"], case["known"]), case["at"])
