@@ -15,6 +15,7 @@ from collections.abc import Collection, Sequence
 from ..errors import RepoError
 from .process import git, git_text
 from .remotes import Remote, remotes
+from .ssh import ssh_place
 from .worktree import Checkout, write_file
 
 _MARK = "mrishare-locked"
@@ -144,15 +145,26 @@ def unlock_remote(checkout: Checkout, name: str) -> bool:
 
 def close_url(checkout: Checkout, url: str) -> None:
     """Let the hook refuse a push to ``url`` under any name."""
-    if url not in closed_urls(checkout):
-        git(checkout.path, "config", "--local", "--add", _CLOSED, url)
+    closed = closed_urls(checkout)
+    for spelling in _spellings(url):
+        if spelling not in closed:
+            git(checkout.path, "config", "--local", "--add", _CLOSED, spelling)
     install_hook(checkout)
 
 
 def reopen_url(checkout: Checkout, url: str) -> None:
     """Undo :func:`close_url`."""
-    if url in closed_urls(checkout):
-        git(checkout.path, "config", "--local", "--fixed-value", "--unset-all", _CLOSED, url)
+    closed = closed_urls(checkout)
+    for spelling in _spellings(url):
+        if spelling in closed:
+            words = ("--fixed-value", "--unset-all", _CLOSED, spelling)
+            git(checkout.path, "config", "--local", *words)
+
+
+def _spellings(url: str) -> list[str]:
+    """Every way to write it; what leads to one directory here, the hook finds out itself."""
+    place = ssh_place(url)
+    return list(dict.fromkeys([url, *(place.spellings() if place else ())]))
 
 
 def closed_urls(checkout: Checkout) -> list[str]:

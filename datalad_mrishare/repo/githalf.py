@@ -1,4 +1,4 @@
-"""The git half of a sibling on a path: is it empty, and making it neutral.
+"""The git half of a sibling: is it empty, and making it neutral; here on a path.
 
 A repository made with ``datalad create-sibling`` or ``git annex init`` tells its
 maker's name, mail, host and path in its git-annex branch. As long as it holds nothing
@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SiblingError
 from .annexbranch import _log_names
+from .locks import sweep_stale_locks
 from .process import NEUTRAL, annex, git, git_succeeds, git_text
+from .remotes import Place
+from .ssh import SshPlace
+from .sshhalf import SshHalf
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,54 @@ class GitHalf:
         makers = git_text(self.path, "log", "--all", "--format=%ae%n%ce").split()
         return {*makers} <= {NEUTRAL["GIT_AUTHOR_EMAIL"], NEUTRAL["GIT_COMMITTER_EMAIL"]}
 
+    def make_neutral(self, name: str, branch: str, *, with_annex: bool) -> None:
+        """Prepare an empty git half for releases: neutral identity, ``branch`` as default.
+
+        Safe to repeat. ``with_annex``: whether it holds the content, too (not so for a RIA
+        store, whose storage is a special remote).
+        """
+        path = self.path
+        sweep_stale_locks(self.gitdir)
+        # what holds our own commits only is ours, and stays
+        if not self.neutral() and not self.contents():
+            _unmake_annex(self)
+        git(path, "config", "--local", "user.name", NEUTRAL["GIT_COMMITTER_NAME"])
+        git(path, "config", "--local", "user.email", NEUTRAL["GIT_COMMITTER_EMAIL"])
+        if not self.refs().get(f"refs/heads/{branch}"):
+            git(path, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
+        if not self.bare:
+            git(path, "config", "--local", "receive.denyCurrentBranch", "updateInstead")
+        if with_annex and not self.annexed():
+            annex(path, "init", name, env=NEUTRAL)
+
+    def make_ready(
+        self, name: str, branch: str, *, with_annex: bool, env: Mapping[str, str]
+    ) -> bool:
+        """Prepare it as own storage; return whether it has become an annex by that."""
+        sweep_stale_locks(self.gitdir)
+        if self.bare and not any(r.startswith("refs/heads/") for r in self.refs()):
+            git(self.path, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
+        if not with_annex or self.annexed():
+            return False
+        annex(self.path, "init", name, env=env)
+        return True
+
+
+Half = GitHalf | SshHalf
+
+
+def open_half(place: Place, name: str) -> Half:
+    """The repository of sibling ``name`` at ``place``.
+
+    Raises
+    ------
+    SiblingError
+        When there is none, it cannot be reached, or it cannot be written.
+    """
+    if isinstance(place, SshPlace):
+        return SshHalf(place, name)
+    return open_git_half(place, name)
+
 
 def open_git_half(path: Path, name: str) -> GitHalf:
     """The repository at ``path``.
@@ -101,26 +154,6 @@ def open_git_half(path: Path, name: str) -> GitHalf:
         )
     bare = git_text(path, "rev-parse", "--is-bare-repository") == "true"
     return GitHalf(path, gitdir, bare)
-
-
-def make_neutral(half: GitHalf, name: str, branch: str, *, with_annex: bool) -> None:
-    """Prepare an empty git half for releases: neutral identity, ``branch`` as default.
-
-    Safe to repeat. ``with_annex``: whether it holds the content, too (not so for a RIA
-    store, whose storage is a special remote).
-    """
-    path = half.path
-    # what holds our own commits only is ours, and stays
-    if not half.neutral() and not half.contents():
-        _unmake_annex(half)
-    git(path, "config", "--local", "user.name", NEUTRAL["GIT_COMMITTER_NAME"])
-    git(path, "config", "--local", "user.email", NEUTRAL["GIT_COMMITTER_EMAIL"])
-    if not half.refs().get(f"refs/heads/{branch}"):
-        git(path, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
-    if not half.bare:
-        git(path, "config", "--local", "receive.denyCurrentBranch", "updateInstead")
-    if with_annex and not half.annexed():
-        annex(path, "init", name, env=NEUTRAL)
 
 
 def _has_files(place: Path) -> bool:

@@ -79,10 +79,9 @@ def _add_settings(env: dict[str, str], more: Mapping[str, str]) -> None:
     env["GIT_CONFIG_COUNT"] = str(count + len(settings))
 
 
-@lru_cache(maxsize=1)
-def _path_with_annex() -> str:
+@lru_cache(maxsize=4)
+def _path_with_annex(path: str) -> str:
     """PATH for child processes; git-annex of our own virtual environment counts."""
-    path = os.environ.get("PATH", os.defpath)
     if shutil.which("git-annex", path=path):
         return path
     beside = str(Path(sys.executable).parent)
@@ -103,7 +102,7 @@ def environment(
     """
     env = {k: v for k, v in os.environ.items() if k not in _REDIRECTING}
     env.update(
-        PATH=_path_with_annex(),
+        PATH=_path_with_annex(os.environ.get("PATH", os.defpath)),
         GIT_TERMINAL_PROMPT="0",
         GIT_NO_REPLACE_OBJECTS="1",
         GIT_OPTIONAL_LOCKS="0",
@@ -150,8 +149,30 @@ def run(
         When it cannot be started, ends with a code not in ``ok``, or takes longer
         than ``timeout`` seconds.
     """
+    done = complete(argv, cwd, stdin=stdin, env=env, timeout=timeout, pass_fds=pass_fds)
+    if done.returncode not in ok:
+        raise failure(argv, cwd, done.returncode, done.stderr)
+    return done.stdout
+
+
+def complete(
+    argv: Sequence[str],
+    cwd: Path | str,
+    *,
+    stdin: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = 600,
+    pass_fds: Sequence[int] = (),
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command to its end, whatever its exit code; for who reads that himself.
+
+    Raises
+    ------
+    RepoError
+        When it cannot be started or takes longer than ``timeout`` seconds.
+    """
     try:
-        done = subprocess.run(
+        return subprocess.run(
             list(argv),
             cwd=cwd,
             input=stdin if stdin is not None else b"",
@@ -167,9 +188,6 @@ def run(
         ) from exc
     except OSError as exc:
         raise RepoError(f"`{_command(argv)}`: {exc.strerror}", where=os.fspath(cwd)) from exc
-    if done.returncode not in ok:
-        raise failure(argv, cwd, done.returncode, done.stderr)
-    return done.stdout
 
 
 def git(cwd: Path | str, *args: str, **kwargs: Any) -> bytes:

@@ -16,25 +16,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import RepoError, SiblingError
-from .annexbranch import (
-    discover_remotes,
-    read_logs,
-    refresh,
-    remote_configs,
-    same_knowledge,
-)
-from .githalf import make_neutral, open_git_half
+from .annexbranch import refresh, remote_configs
+from .contentonly import git_url, has_git, holds_something, is_content_only, storage_place
 from .keys import find_object, object_paths
 from .lending import lend, take_back
 from .locks import sweep_stale_locks
 from .process import NEUTRAL, annex, git, git_succeeds, git_text
-from .remotes import local_path, remotes
-from .transfer import Moved, Progress, copy_keys, drop_keys, keys_present, note_presence
+from .remotes import Place, place_of
+from .store import Store
+from .transfer import Moved, Progress
 from .trees import write_tree
 
 BRANCH = "main"
 #: settings of a special remote that `git annex enableremote` cannot change
 _FIXED = ("type", "externaltype", "encryption")
+#: where a release repository leads to, when the URL of its remote does not tell
+_LEADS_TO = "mrishare.leadsto"
 REVOKED_FILE = ".datalad/mrishare/revoked.tsv"
 
 
@@ -43,15 +40,27 @@ class Address:
     """Where a sibling is: its git half, and the special remote that holds its content.
 
     ``storage`` are the settings of ``git annex initremote`` with ``name`` and ``uuid``, or
-    None when the git half holds the content itself.
+    None when the git half holds the content itself. Storage without a git half has one
+    through git-remote-annex: ``url`` is what a stranger clones.
     """
 
     url: str
     storage: Mapping[str, str] | None = None
 
+    @property
+    def content_only(self) -> bool:
+        """Whether the git half lies in the storage."""
+        return self.storage is not None and is_content_only(self.url)
+
+    def place(self, base: Path) -> Place | None:
+        """The sibling's directory, here or behind ssh; None where there is none."""
+        if self.storage is not None and self.content_only:
+            return storage_place(self.storage, base)
+        return place_of(self.url, base)
+
 
 @dataclass(frozen=True)
-class ReleaseRepository:
+class ReleaseRepository(Store):
     """The release repository of sibling ``name`` in the dataset at ``steward``."""
 
     steward: Path
@@ -66,14 +75,34 @@ class ReleaseRepository:
         return self.steward_gitdir / "mrishare" / self.name
 
     @property
+    def repo(self) -> Path:
+        """The release repository itself."""
+        return self.path
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """Nobody's identity."""
+        return NEUTRAL
+
+    @property
+    def url(self) -> str:
+        """Where the git half is."""
+        return self.address.url
+
+    @property
+    def branch(self) -> str:
+        """The branch of releases."""
+        return BRANCH
+
+    @property
     def content_remote(self) -> str:
         """The remote that keys are copied to."""
         return self.address.storage["name"] if self.address.storage else self.name
 
     @property
-    def place(self) -> Path | None:
-        """The sibling's directory, when it is on a path of this machine."""
-        return local_path(self.address.url, self.steward)
+    def place(self) -> Place | None:
+        """The sibling's directory, here or behind ssh."""
+        return self.address.place(self.steward)
 
     def open(self, *, prepare: bool = True) -> None:
         """Make it ready: build it when it is missing, tidy up after a killed command.
@@ -83,27 +112,35 @@ class ReleaseRepository:
         SiblingError
             When the sibling cannot be reached or written.
         """
-        half = open_git_half(self.place, self.name) if self.place else None
+        half = None
+        if not self.address.content_only:
+            half = self._half()
+        elif self.place is not None:
+            holds_something(self.place, self.name)  # that is, whether it can be reached
         if half and prepare:
-            make_neutral(half, self.name, BRANCH, with_annex=self.address.storage is None)
-            sweep_stale_locks(half.gitdir)
+            half.make_neutral(self.name, BRANCH, with_annex=self.address.storage is None)
         if self._leads_to() != self.address.url:  # missing, or the sibling is elsewhere now
             self._build()
         sweep_stale_locks(self.path)
         self.take_back_all()
         self._learn()
 
+    # the sibling is the truth: what it has no longer, we forget
+    _fetching = ("--prune",)
+
     def _learn(self) -> None:
-        """Take in what the sibling knows: while it received, it noted things, too."""
-        git(self.path, "fetch", "--quiet", "--prune", self.name, env=NEUTRAL)
-        refresh(self.path, NEUTRAL)
+        if self.address.content_only and not has_git(self.path, self.name, self.uuid(), NEUTRAL):
+            refresh(self.path, NEUTRAL)
+        else:
+            super()._learn()
 
     def _leads_to(self) -> str | None:
         """Where the release repository that is there leads to, if there is one."""
         if not (self.path / "HEAD").exists():
             return None
+        noted = git_text(self.path, "config", "--local", _LEADS_TO, ok=(0, 1))
         url = f"remote.{self.name}.url"
-        return git_text(self.path, "config", "--local", url, ok=(0, 1))
+        return noted or git_text(self.path, "config", "--local", url, ok=(0, 1))
 
     def _build(self) -> None:
         """Build beside and rename, so that there is a whole repository or none."""
@@ -127,19 +164,41 @@ class ReleaseRepository:
             ("annex.gitaddtoannex", "false"),
         ):
             git(building, "config", key, value)
+        for variable in ("core.sshCommand", "ssh.variant"):  # what leads to the sibling
+            value = git_text(self.steward, "config", "--local", variable, ok=(0, 1))
+            if value:
+                git(building, "config", variable, value)
         if self.dataset_id:
             git(building, "config", "datalad.dataset.id", self.dataset_id)
         annex(building, "init", "release", env=NEUTRAL)
-        git(building, "remote", "add", self.name, self.address.url)
-        if self.address.storage:
-            git(building, "config", f"remote.{self.name}.annex-ignore", "true")
-        git(building, "fetch", "--quiet", self.name, env=NEUTRAL)
-        refresh(building, NEUTRAL)
-        if self.address.storage:
-            self._add_storage(building, self.address.storage)
+        if self.address.content_only:
+            self._connect_storage(building)
+        else:
+            self._connect(building)
         if self.path.exists():
             shutil.rmtree(self.path)
         os.rename(building, self.path)
+
+    def _connect(self, repo: Path) -> None:
+        """Make the sibling the remote of ``repo``, and take in what it knows."""
+        git(repo, "remote", "add", self.name, self.address.url)
+        if self.address.storage:
+            git(repo, "config", f"remote.{self.name}.annex-ignore", "true")
+        git(repo, "fetch", "--quiet", self.name, env=NEUTRAL)
+        refresh(repo, NEUTRAL)
+        if self.address.storage:
+            self._add_storage(repo, self.address.storage)
+
+    def _connect_storage(self, repo: Path) -> None:
+        """The same for storage that has its git half in itself."""
+        settings = self.address.storage or {}
+        words = [f"{k}={v}" for k, v in settings.items() if k != "name"]
+        annex(repo, "initremote", self.name, "autoenable=true", *words, env=NEUTRAL)
+        git_url(repo, self.name)
+        git(repo, "config", _LEADS_TO, self.address.url)
+        if has_git(repo, self.name, settings["uuid"], NEUTRAL):
+            git(repo, "fetch", "--quiet", self.name, env=NEUTRAL)
+            refresh(repo, NEUTRAL)
 
     def _add_storage(self, repo: Path, storage: Mapping[str, str]) -> None:
         name = storage["name"]
@@ -164,34 +223,11 @@ class ReleaseRepository:
 
     # -- what the sibling has
 
-    def present(self) -> set[str]:
-        """Keys that the sibling has according to the location log."""
-        uuid = self.uuid()
-        logs = read_logs(self.path, metadata=False)
-        return {key for key, places in logs.locations.items() if uuid in places}
-
     def uuid(self) -> str:
         """annex uuid of the repository that holds the sibling's content."""
         if self.address.storage:
             return self.address.storage["uuid"]
-        remote = remotes(self.path)[self.name]
-        if remote.uuid is None:
-            discover_remotes(self.path, NEUTRAL)
-            remote = remotes(self.path)[self.name]
-        if remote.uuid is None:
-            raise RepoError(
-                "git-annex does not know the sibling's uuid",
-                where=self.name,
-                remedy=f"See what `git -C {self.path} annex info {self.name}` says",
-            )
-        return remote.uuid
-
-    def released(self) -> str | None:
-        """The commit that the sibling's release branch is at."""
-        ref = f"refs/remotes/{self.name}/{BRANCH}"
-        if not git_succeeds(self.path, "rev-parse", "-q", "--verify", ref):
-            return None
-        return git_text(self.path, "rev-parse", ref)
+        return super().uuid()
 
     def revoked(self, commit: str) -> set[str]:
         """Keys that an earlier release held and ``commit`` says are no longer shared."""
@@ -216,15 +252,8 @@ class ReleaseRepository:
         try:
             for key in keys:
                 lend(self._steward_object(key), objects / object_paths(key)[1])
-            yield from copy_keys(
-                self.path,
-                self.content_remote,
-                keys,
-                jobs=jobs,
-                progress=progress,
-                reserve=reserve,
-                env=NEUTRAL,
-                pass_fds=pass_fds,
+            yield from super().send(
+                keys, jobs=jobs, progress=progress, reserve=reserve, pass_fds=pass_fds
             )
         finally:
             self.take_back_all()
@@ -238,22 +267,6 @@ class ReleaseRepository:
     def take_back_all(self) -> None:
         """Remove everything lent, leaving the steward's own objects as they are."""
         take_back(self.path / "annex" / "objects")
-
-    def drop(
-        self, keys: Sequence[str], pass_fds: Sequence[int] = ()
-    ) -> Generator[Moved, None, None]:
-        """Drop ``keys`` at the sibling; the caller has made sure that another copy exists."""
-        yield from drop_keys(
-            self.path, self.content_remote, keys, force=True, env=NEUTRAL, pass_fds=pass_fds
-        )
-
-    def check(self, keys: Iterable[str]) -> dict[str, bool]:
-        """Ask the sibling itself which of ``keys`` it has."""
-        return keys_present(self.path, self.content_remote, keys, env=NEUTRAL)
-
-    def note(self, found: Mapping[str, bool]) -> None:
-        """Put right what git-annex thinks the sibling has."""
-        note_presence(self.path, self.uuid(), found, NEUTRAL)
 
     # -- the release
 
@@ -285,20 +298,9 @@ class ReleaseRepository:
 
     def push(self, commit: str | None, pass_fds: Sequence[int] = ()) -> None:
         """Push the release (when there is one) and what git-annex knows, both or neither."""
-        self._learn()
-        # beside a repository with an annex of its own, which writes its own git-annex branch
-        target = "refs/heads/git-annex" if self.address.storage else "refs/heads/synced/git-annex"
-        refs = [f"refs/heads/git-annex:{target}"]
-        if commit:
-            refs.insert(0, f"{commit}:refs/heads/{BRANCH}")
-        git(
-            self.path,
-            *("push", "--quiet", "--atomic", self.name, *refs),
-            env=NEUTRAL,
-            timeout=None,
-            pass_fds=pass_fds,
-        )
-
-    def behind(self) -> bool:
-        """Whether the sibling lacks something that our git-annex branch knows."""
-        return not same_knowledge(self.path, self.name)
+        beside = self.address.storage is not None
+        options: tuple[str, ...] = ("--atomic",)
+        if self.address.content_only:
+            # git-remote-annex knows neither the word nor commits without a ref
+            options, commit = (), commit and f"refs/heads/{BRANCH}"
+        self._push(commit, *options, beside=beside, pass_fds=pass_fds)

@@ -14,6 +14,10 @@ from pathlib import Path
 
 from .annexbranch import remote_configs
 from .process import git, git_text
+from .ssh import SshPlace, ssh_place
+
+Place = Path | SshPlace
+"""A directory: on this machine, or behind ssh."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +85,40 @@ def local_path(url: str, base: Path) -> Path | None:
     """
     if url.startswith("file://"):
         url = re.sub(r"^file://(localhost)?", "", url)
-    elif "://" in url or re.match(r"[^/]+:", url):
+    elif "://" in url or re.match(r"[^/]+:|\[", url):
         return None
     return Path(os.path.normpath(base / os.path.expanduser(url)))
 
 
-def store_path(url: str) -> Path | None:
-    """The directory of a RIA store with a ``ria+file://`` URL."""
-    match = re.fullmatch(r"ria\+file://(/[^#]*)(#.*)?", url)
-    return Path(match[1]) if match else None
+def place_of(url: str, base: Path) -> Place | None:
+    """The directory that a remote's URL means, or None where it means none.
+
+    ``base`` is the repository whose remote it is.
+    """
+    return local_path(url, base) or ssh_place(url, base)
+
+
+def same_place(a: Place, b: Place) -> bool:
+    """Whether both are one directory."""
+    if isinstance(a, SshPlace) or isinstance(b, SshPlace):
+        return isinstance(a, SshPlace) and isinstance(b, SshPlace) and a.same(b)
+    ends = [os.path.realpath(path).removesuffix("/.git") for path in (a, b)]
+    return ends[0] == ends[1]
+
+
+def resolved_url(repo: Path, url: str) -> str:
+    """The URL after ``insteadOf`` of this repository was heeded."""
+    return git_text(repo, "ls-remote", "--get-url", url)
+
+
+def store_place(url: str, base: Path) -> Place | None:
+    """The directory of a RIA store with a ``ria+file://`` or ``ria+ssh://`` URL.
+
+    >>> store_place("ria+file:///srv/store#x", Path("/")), store_place("ria+http://h/s", Path("/"))
+    (PosixPath('/srv/store'), None)
+    """
+    match = re.fullmatch(r"ria\+((file:///|ssh://)[^#]*)(#.*)?", url)
+    return place_of(match[1], base) if match else None
 
 
 def storage_settings(repo: Path, remote: Remote) -> dict[str, str]:
@@ -99,10 +128,10 @@ def storage_settings(repo: Path, remote: Remote) -> dict[str, str]:
     """
     settings = dict(remote_configs(repo).get(remote.uuid or "", {}))
     settings.pop("autoenable", None)
-    store = store_path(settings.get("url", ""))
-    if store is not None:
+    store = store_place(settings.get("url", ""), repo)
+    if isinstance(store, Path):
         # the way there may lead through directories that are nobody's business
-        settings["url"] = f"ria+file://{os.path.normpath(store)}"
+        settings["url"] = f"ria+file://{store}"
     settings.update(name=remote.name, uuid=remote.uuid or "")
     return settings
 

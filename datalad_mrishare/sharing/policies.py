@@ -20,6 +20,7 @@ from ..consent.yamltext import Document, load_yaml
 from ..errors import InputError, SiblingError
 from ..provenance.bids import ENTITIES
 from ..repo.release import Address
+from ..repo.transport import REMEDY, read_on_the_way
 
 SIBLINGS_FILE = ".datalad/mrishare/siblings.yaml"
 
@@ -165,7 +166,7 @@ def parse_policy(name: str, values: Mapping[str, Any], document: Document, *path
         columns=None if columns is None else _names(columns, at("columns")),
         commons=_names(merged.get("commons") or [], at("commons")),
         min_participants=_count(merged.get("min_participants", "10"), at("min_participants")),
-        address=_address(merged),
+        address=_address(merged, at),
         preset=preset,
     )
 
@@ -185,12 +186,20 @@ def _refuse_unenforced(values: Mapping[str, Any], at: Any) -> None:
             )
 
 
-def _address(values: Mapping[str, Any]) -> Address | None:
+def _address(values: Mapping[str, Any], at: Any) -> Address | None:
     url = values.get("url")
     if not url:
         return None
     storage = values.get("storage")
-    return Address(url, dict(storage) if storage else None)
+    address = Address(url, dict(storage) if storage else None)
+    # written by us, but anybody can edit it
+    ways = [("url", str(url))]
+    ways += [("storage", str(v)) for k, v in (storage or {}).items() if k in ("url", "rsyncurl")]
+    for key, way in ways:
+        wrong = None if way.startswith("annex::") else read_on_the_way(way)
+        if wrong:
+            raise InputError(wrong, where=at(key), remedy=REMEDY)
+    return address
 
 
 def _yes(word: Any, where: str) -> bool:

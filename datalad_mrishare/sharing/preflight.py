@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..repo.contentonly import local_settings, storage_place
 from ..repo.ownstorage import OwnStorage
 from ..repo.release import Address, ReleaseRepository
-from ..repo.remotes import destinations, local_path, remotes
+from ..repo.remotes import Place, destinations, place_of, remotes, same_place
 from ..repo.room import free_bytes
 from .plans import Action, Plan, Room
 from .policies import Policy, format_size
@@ -17,7 +17,7 @@ from .reports import ProblemReport
 from .snapshot import Snapshot
 
 
-def room_at(policy: Policy, place: Path | None, budget: int | None) -> Room:
+def room_at(policy: Policy, place: Place | None, budget: int | None) -> Room:
     """What the sibling can take: the smaller of all limits that are known."""
     budgets = [b for b in (budget, policy.budget) if b is not None]
     free = free_bytes(place) if place is not None else None
@@ -62,16 +62,16 @@ def leading_to(address: Address, repo: Path) -> list[str]:
     """Remotes of ``repo`` that fetch from, push to or store content at ``address``."""
     uuid = address.storage["uuid"] if address.storage else None
     found = {n for n, remote in remotes(repo).items() if uuid and remote.uuid == uuid}
-    there = local_path(address.url, repo)
+    there = address.place(repo)
+    for name, remote in remotes(repo).items():
+        place = storage_place(local_settings(remote), repo)
+        if there and place and same_place(place, there):
+            found.add(name)
     for name, urls in destinations(repo).items():
-        places = [local_path(url, repo) for url in urls]
-        if address.url in urls or any(there and p and _same(p, there) for p in places):
+        places = [place_of(url, repo) for url in urls]
+        if address.url in urls or any(there and p and same_place(p, there) for p in places):
             found.add(name)
     return sorted(found)
-
-
-def _same(a: Path, b: Path) -> bool:
-    return os.path.realpath(a).removesuffix("/.git") == os.path.realpath(b).removesuffix("/.git")
 
 
 def _room(policy: Policy, plan: Plan) -> Iterator[ProblemReport]:

@@ -8,6 +8,7 @@ and declaring again goes on where it stopped.
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,14 +17,24 @@ from typing import Any
 
 from ..consent.yamltext import load_yaml
 from ..errors import InputError, SiblingError
+from ..repo.annexbranch import remote_configs
+from ..repo.contentonly import (
+    holds_something,
+)
 from ..repo.gates import close_url, is_locked, reopen_url, unlock_remote
-from ..repo.githalf import open_git_half
+from ..repo.githalf import open_half
 from ..repo.locks import lock
 from ..repo.ownstorage import OwnStorage
 from ..repo.process import annex, git
 from ..repo.release import Address, ReleaseRepository
-from ..repo.remotes import Remote, local_path, remotes, remove_remote, storage_settings, store_path
+from ..repo.remotes import (
+    Remote,
+    remotes,
+    remove_remote,
+)
+from ..repo.ssh import SshPlace
 from ..repo.worktree import Checkout
+from .addresses import address_of, fresh_storage, refuse_unserved
 from .policies import SIBLINGS_FILE, Policy, check_name, load_policies, parse_policy, presets
 from .preflight import leading_to
 from .publishing import dataset_id
@@ -151,7 +162,11 @@ def _declare_own(
             where=f"sibling '{name}'",
             remedy=f"Take it out first: datalad mrishare-sibling {name} --reopen",
         )
-    where = OwnStorage(checkout, name).remote.url or ""  # raises when there is no such remote
+    own = OwnStorage(checkout, name)
+    where = own.url or str(own.place or name)  # raises when there is no such remote
+    if own.content_only:
+        configs = remote_configs(checkout.path)
+        refuse_unserved(configs.get(own.remote.uuid or "", {}), f"sibling '{name}'")
     if dry_run:
         return Declared(policy, before != policy, False, where)
     changed = _save(checkout, name, written)
@@ -206,54 +221,18 @@ def _halves(checkout: Checkout, name: str, address: Address) -> list[str]:
     storage = address.storage or {}
     content = known.get(storage.get("name", ""))
     found = [content.name] if content and content.uuid == storage["uuid"] else []
-    return [*found, name] if name in known else found
-
-
-def address_of(checkout: Checkout, remote: Remote, declared: Address | None = None) -> Address:
-    """Where a sibling made with git or DataLad is.
-
-    ``declared`` is what a command that was killed had written down: it tells of a content
-    half that has left this repository already.
-
-    Raises
-    ------
-    SiblingError
-        For a kind of sibling that this version cannot serve.
-    """
-    if remote.url is None:
-        raise SiblingError(
-            "is a special remote without a git half",
-            where=f"sibling '{remote.name}'",
-            remedy="This version serves git repositories on a path and RIA stores",
-        )
-    place = local_path(remote.url, checkout.path)
-    if place is None:
-        raise SiblingError(
-            f"is not on a path of this machine ({remote.url})",
-            where=f"sibling '{remote.name}'",
-            remedy="This version serves git repositories on a path and RIA stores",
-        )
-    if remote.depends is None:
-        return Address(str(place))
-    half = remotes(checkout.path).get(remote.depends)
-    if half is None and declared and declared.storage and declared.url == str(place):
-        return declared
-    settings = storage_settings(checkout.path, half) if half is not None else {}
-    if settings.get("externaltype") != "ora" or store_path(settings.get("url", "")) is None:
-        raise SiblingError(
-            f"keeps its content in '{remote.depends}', which is not a RIA store on a path",
-            where=f"sibling '{remote.name}'",
-            remedy="This version serves git repositories on a path and RIA stores",
-        )
-    return Address(str(place), settings)
+    return [*found, name] if name in known and name not in found else found
 
 
 def _must_be_movable(
     checkout: Checkout, name: str, address: Address, declared: Address | None
 ) -> None:
-    place = local_path(address.url, checkout.path)
+    place = address.place(checkout.path)
     assert place is not None
-    found = open_git_half(place, name).contents()
+    if address.content_only:
+        found = ["files"] if holds_something(place, name) else []
+    else:
+        found = open_half(place, name).contents()
     if found and address == declared:
         raise SiblingError(
             "is served from its release repository, and a remote of this dataset leads there",
@@ -261,14 +240,26 @@ def _must_be_movable(
             remedy=f"Remove that, then run this again: git remote remove {name}",
         )
     if found:
+        if address.content_only:
+            raise SiblingError(
+                "is not empty: what was put there by hand is not known to be permitted",
+                where=f"sibling '{name}'",
+                remedy=f"Share through a fresh one: {fresh_storage(address, place)}"
+                f" && datalad mrishare-sibling {name}-release --policy PRESET",
+            )
         fresh = f"{address.url.rstrip('/')}-release"
+        make = f"git init --bare {shlex.quote(fresh)}"
+        if isinstance(place, SshPlace):
+            port = f"-p {place.port} " if place.port else ""
+            path = shlex.quote(f"{place.path.rstrip('/')}-release")
+            make = f"ssh {port}{place.host} git init --bare {shlex.quote(path)}"
         raise SiblingError(
             f"is not empty ({found[0]}{', ...' if len(found) > 1 else ''}): what was pushed there"
             " by hand tells about everyone in this dataset",
             where=f"sibling '{name}'",
             remedy=(
-                f"Share through a fresh one: git init --bare {fresh}"
-                f" && git remote add {name}-release {fresh}"
+                f"Share through a fresh one: {make}"
+                f" && git remote add {name}-release {shlex.quote(fresh)}"
                 f" && datalad mrishare-sibling {name}-release --policy PRESET"
             ),
         )
@@ -350,6 +341,14 @@ def _reopen(checkout: Checkout, name: str, dry_run: bool) -> Reopened:
 def _bring_back(checkout: Checkout, name: str, address: Address) -> None:
     reopen_url(checkout, address.url)
     known = remotes(checkout.path)
+    if address.content_only:
+        if name not in known:
+            fixed = ("name", "uuid", "type", "encryption")
+            words = [f"{k}={v}" for k, v in (address.storage or {}).items() if k not in fixed]
+            annex(checkout.path, "enableremote", name, *words, env=checkout.identity)
+            git(checkout.path, "config", f"remote.{name}.annex-verified", "verified")
+        shutil.rmtree(checkout.ours / name, ignore_errors=True)
+        return
     if name not in known:
         git(checkout.path, "remote", "add", name, address.url)
     if address.storage:
@@ -361,8 +360,8 @@ def _bring_back(checkout: Checkout, name: str, address: Address) -> None:
     shutil.rmtree(checkout.ours / name, ignore_errors=True)
 
 
-def declared_names(checkout: Checkout) -> frozenset[str]:
+def declared_names(checkout: Checkout) -> tuple[str, ...]:
     """Siblings that a policy declares; none when there is no commit yet."""
     if checkout.head() is None:
-        return frozenset()
-    return frozenset(_declared(checkout))
+        return ()
+    return tuple(_declared(checkout))

@@ -361,9 +361,13 @@ UNSERVED = {
     "{tmp}/nowhere": "no such directory",
     "{tmp}/plain": "not a git repository",
     "{tmp}/around/inside": "the one around it is",
-    "ssh://host/srv/mir": "not on a path of this machine",
-    "host:srv/mir": "not on a path of this machine",
-    "https://host/mir": "not on a path of this machine",
+    "ssh://host.invalid/srv/mir": "no host of this name",
+    "host.invalid:srv/mir": "no host of this name",
+    "ssh://host/~other/mir": "home of another account",
+    "https://host/mir": "neither on a path nor behind ssh",
+    "http://host/mir": "without encryption",
+    "git://host/mir": "without encryption",
+    "http://127.0.0.1/mir": "neither on a path nor behind ssh",
 }
 
 
@@ -378,15 +382,6 @@ def test_places_that_cannot_be_served(checkout: Checkout, tmp_path: Path) -> Non
         with pytest.raises(SiblingError, match=says):
             declare(checkout, "mir", "institution")
         assert everything(checkout.path, tmp_path / "around") == before
-
-
-def test_a_special_remote_alone_is_refused(checkout: Checkout, place: Path) -> None:
-    place.mkdir()
-    settings = ("type=directory", f"directory={place}", "encryption=none")
-    run(checkout.path, "git", "annex", "initremote", "mir", *settings)
-    for policy in ("institution", "backup"):
-        with pytest.raises(SiblingError):
-            declare(checkout, "mir", policy)
 
 
 def test_names_that_no_sibling_can_have(checkout: Checkout) -> None:

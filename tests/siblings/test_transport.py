@@ -1,0 +1,56 @@
+"""Ways on which everybody in between could read along are refused, wherever they are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from builders import run
+
+from datalad_mrishare.errors import InputError, SiblingError
+from datalad_mrishare.repo.transport import read_on_the_way
+from datalad_mrishare.repo.worktree import Checkout
+from datalad_mrishare.sharing.policies import load_policies
+from datalad_mrishare.sharing.siblings import declare
+
+PLAIN = ["http://h/m", "HTTP://h/m", "ftp://h/m", "git://h/m", "rsync://h/m", "annex+http://h/m"]
+FINE = [
+    "https://h/m",
+    "ssh://h/m",
+    "h:m",
+    "/srv/m",
+    "rsync",
+    "file:///srv/m",
+    "http://127.0.0.1:80/m",
+    "http://127.8.9.1/m",
+    "http://localhost/m",
+    "http://[::1]:8080/m",
+]
+
+
+@pytest.mark.parametrize(
+    "url", [*PLAIN, "h::m", "http://127.0.0.1.example.org/m", "http://[::2]/m"]
+)
+def test_what_others_could_read(url: str) -> None:
+    assert "without encryption" in str(read_on_the_way(url))
+
+
+@pytest.mark.parametrize("url", FINE)
+def test_what_nobody_else_reads(url: str) -> None:
+    assert read_on_the_way(url) is None
+
+
+@pytest.mark.parametrize("url", PLAIN)
+def test_no_such_remote_is_declared(registered: Path, url: str) -> None:
+    run(registered, "git", "remote", "add", "mir", url)
+    with pytest.raises(SiblingError, match=r"without encryption.*ssh://"):
+        declare(Checkout(registered), "mir", "institution")
+
+
+@pytest.mark.parametrize(
+    "words", ["url: http://h/m", "url: /srv/m\n    storage: {name: s, url: ria+http://h/s}"]
+)
+def test_nor_heeded_when_it_is_written_by_hand(words: str) -> None:
+    text = f"siblings:\n  mir:\n    policy: public\n    {words}\n"
+    with pytest.raises(InputError, match=r"line \d, .*without encryption"):
+        load_policies(text)
