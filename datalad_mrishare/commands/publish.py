@@ -8,12 +8,14 @@ from datalad.distribution.dataset import datasetmethod
 from datalad.interface.base import Interface, build_doc, eval_results
 from datalad.support.param import Parameter
 
+from .publishhistory import past_records
+from .publishrecords import to_records
 from .shared import (
-    count,
     dataset_param,
     dry_run_param,
     error_record,
     open_checkout,
+    parse_day,
     record,
     say,
     say_record,
@@ -56,6 +58,31 @@ class Publish(Interface):
             "code_cmd": "datalad mrishare-publish --to mirror --select datatype=anat",
             "code_py": "mrishare_publish(to='mirror', select=['datatype=anat'])",
         },
+        {
+            "text": "Every night, bring all siblings up to date",
+            "code_cmd": "datalad mrishare-publish --all",
+            "code_py": "mrishare_publish(all_=True)",
+        },
+        {
+            "text": "Write down what would be sent, to have it looked at",
+            "code_cmd": "datalad mrishare-publish --to mirror --plan-to plan.json",
+            "code_py": "mrishare_publish(to='mirror', plan_to='plan.json')",
+        },
+        {
+            "text": "Carry out exactly that",
+            "code_cmd": "datalad mrishare-publish --to mirror --plan plan.json",
+            "code_py": "mrishare_publish(to='mirror', plan='plan.json')",
+        },
+        {
+            "text": "When was what sent there?",
+            "code_cmd": "datalad mrishare-publish --history --to mirror",
+            "code_py": "mrishare_publish(to='mirror', history=True)",
+        },
+        {
+            "text": "Where there is no room for all, keep the distribution of age and sex",
+            "code_cmd": "datalad mrishare-publish --to mirror --budget 40GB --balance age,sex",
+            "code_py": "mrishare_publish(to='mirror', budget='40GB', balance=['age', 'sex'])",
+        },
     ]
 
     _params_ = {
@@ -63,7 +90,22 @@ class Publish(Interface):
         "to": Parameter(
             args=("--to",),
             metavar="SIBLING",
-            doc="""the sibling, as declared with `datalad mrishare-sibling`.""",
+            action="append",
+            doc="""the sibling, as declared with `datalad mrishare-sibling`; may be given several
+            times. Each is served by itself: when one fails, the next ones are served all the
+            same.""",
+        ),
+        "all_": Parameter(
+            args=("--all",),
+            dest="all_",
+            action="store_true",
+            doc="""every sibling that is declared, in the order of siblings.yaml.""",
+        ),
+        "at": Parameter(
+            args=("--at",),
+            metavar="DATE",
+            doc="""with --dry-run: what would have gone on that day, with what was on record
+            then.""",
         ),
         "budget": Parameter(
             args=("--budget",),
@@ -79,6 +121,54 @@ class Publish(Interface):
             several values with commas, several entities with several --select. What is not
             selected is deferred.""",
         ),
+        "first": Parameter(
+            args=("--first",),
+            metavar="ENTITY=VALUE",
+            action="append",
+            doc="""units that have such files come first, and in each unit these files are sent
+            first; written as for --select. Units are sent whole or not at all as ever.""",
+        ),
+        "unit": Parameter(
+            args=("--unit",),
+            metavar="UNIT",
+            doc="""what is sent together or not at all: participant, session or file. Takes
+            the place of the policy's unit in this run.""",
+        ),
+        "balance": Parameter(
+            args=("--balance",),
+            metavar="COLUMN,...",
+            doc="""where there is no room for all, choose the participants that keep the
+            distribution of these columns of participants.tsv closest to that of everybody who
+            permits it. Numbers are cut at their quartiles; what is missing counts as a level.""",
+        ),
+        "plan_to": Parameter(
+            args=("--plan-to",),
+            metavar="FILE",
+            doc="""write the plan to FILE and stop, as with --dry-run. It holds pseudonyms: keep
+            it where the dataset is kept.""",
+        ),
+        "plan": Parameter(
+            args=("--plan",),
+            metavar="FILE",
+            doc="""carry out exactly the plan in FILE. Everything is decided anew, and all of it
+            refused when the dataset, the records or the policies have changed since, or when it
+            would send what may not go today.""",
+        ),
+        "checksum": Parameter(
+            args=("--checksum",),
+            action="store_true",
+            doc="""also compare all content there with its checksums, and send anew what is
+            damaged. Reads all of it; storage that cannot do that itself is downloaded.""",
+        ),
+        "history": Parameter(
+            args=("--history",),
+            metavar="EVENT",
+            nargs="?",
+            const=True,
+            doc="""publish nothing, but list what was published, with --to only there. With an
+            EVENT (the file that the list names) decide about its units again, as of that day,
+            commit and records.""",
+        ),
         "jobs": Parameter(
             args=("-J", "--jobs"),
             metavar="N",
@@ -90,35 +180,136 @@ class Publish(Interface):
     @staticmethod
     @datasetmethod(name="mrishare_publish")
     @eval_results
-    def __call__(to=None, *, dataset=None, budget=None, select=None, jobs=None, dry_run=False):
+    def __call__(
+        to=None,
+        *,
+        dataset=None,
+        all_=False,
+        at=None,
+        budget=None,
+        select=None,
+        first=None,
+        unit=None,
+        balance=None,
+        plan_to=None,
+        plan=None,
+        checksum=False,
+        history=None,
+        jobs=None,
+        dry_run=False,
+    ):
+        from dataclasses import replace
+
         from datalad.support.exceptions import InsufficientArgumentsError
+        from datalad.utils import ensure_list
 
         from ..errors import MriShareError
-        from ..sharing.policies import parse_select, parse_size
-        from ..sharing.publishing import Options, Publication
+        from ..sharing.planning import Options
+        from ..sharing.policies import parse_size
+        from ..sharing.publishing import Publication
+        from ..sharing.siblings import declared_names
 
-        if not to:
-            raise InsufficientArgumentsError("say where to: --to SIBLING")
+        names = ensure_list(to)
+        if history:
+            ds, checkout = open_checkout(dataset, "tell what was published")
+            try:
+                for name in names or [None]:
+                    yield from past_records(ds, checkout, ACTION, name, history)
+            except MriShareError as exc:
+                yield error_record(ds, ACTION, exc)
+            return
+        if not names and not all_:
+            raise InsufficientArgumentsError("say where to: --to SIBLING, or --all")
+        if names and all_:
+            raise InsufficientArgumentsError("--all goes without --to")
+        if (plan or plan_to) and (all_ or len(names) > 1):
+            raise InsufficientArgumentsError("a plan is for one sibling: give one --to")
+        if at and not (dry_run or plan_to):
+            raise InsufficientArgumentsError("--at only shows: add --dry-run")
+        if at and plan_to:
+            raise InsufficientArgumentsError("a plan is for today: leave out --at")
         try:
             options = Options(
                 budget=None if budget is None else parse_size(str(budget), "--budget"),
-                select=parse_select([select] if isinstance(select, str) else select, "--select"),
-                dry_run=bool(dry_run),
+                select=_entities(select, "--select"),
+                first=_entities(first, "--first"),
+                unit=_unit_word(unit),
+                balance=_columns(balance),
+                checksum=bool(checksum),
+                dry_run=bool(dry_run or plan_to),
+                **_day(at),
+                **_plan_files(plan_to, plan, dataset, (budget, select, first, unit, balance)),
                 jobs=_jobs(jobs),
-                progress=_progress(to),
             )
         except MriShareError as exc:
             raise InsufficientArgumentsError(str(exc)) from exc
         ds, checkout = open_checkout(dataset, "publish")
         try:
-            for report in Publication(checkout, to, options).run():
-                yield from to_records(ds, to, report, options.dry_run)
+            chosen = declared_names(checkout) if all_ else dict.fromkeys(names)
         except MriShareError as exc:
             yield error_record(ds, ACTION, exc)
+            return
+        if not chosen:
+            yield record(ds, ACTION, "notneeded", "no sibling is declared")
+        for name in chosen:
+            asked = replace(options, progress=_progress(name))
+            try:
+                for report in Publication(checkout, name, asked).run():
+                    yield from to_records(ds, ACTION, name, report, asked.dry_run)
+            except MriShareError as exc:
+                yield error_record(ds, ACTION, exc) | {"to": name}
 
     @staticmethod
     def custom_result_renderer(res, **_kwargs):
         render(res)
+
+
+def _entities(words, option):
+    from ..sharing.policies import parse_select
+
+    return parse_select([words] if isinstance(words, str) else words, option)
+
+
+def _day(at):
+    """The day of the decision; of a day in the past only what was known then counts."""
+    day = parse_day(at)
+    return {"at": day, "known": day} if day else {}
+
+
+def _unit_word(unit):
+    from ..consent.values import unknown
+    from ..sharing.policies import UNITS
+
+    if unit is not None and unit not in UNITS:
+        raise unknown("unit", str(unit), UNITS, "--unit")
+    return unit
+
+
+def _columns(words):
+    from datalad.utils import ensure_list
+
+    from ..errors import InputError
+
+    names = [n.strip() for word in ensure_list(words) for n in str(word).split(",")]
+    if not all(names):
+        raise InputError("names no column", where="--balance", remedy="Write --balance age,sex")
+    return tuple(dict.fromkeys(names))
+
+
+def _plan_files(plan_to, plan, dataset, others):
+    """Paths of plan files; a plan says itself what was asked for."""
+    from datalad.distribution.dataset import resolve_path
+
+    from ..errors import InputError
+
+    if plan and (plan_to or any(others)):
+        raise InputError(
+            "carries out a plan as it is",
+            where="--plan",
+            remedy="Leave out --budget, --select, --first, --unit, --balance and --plan-to",
+        )
+    paths = {"plan_to": plan_to, "plan_from": plan}
+    return {name: resolve_path(path, dataset) for name, path in paths.items() if path}
 
 
 def _jobs(jobs):
@@ -150,142 +341,6 @@ def _progress(to):
     return show
 
 
-# status of datalad and whether content is missing, by what became of a unit
-_UNIT_STATUS = {
-    "planned": "ok",
-    "sent": "ok",
-    "keep": "notneeded",
-    "defer": "notneeded",
-    "incomplete": "error",
-}
-
-
-def to_records(ds, to, report, dry_run):
-    """A report of the sharing floor as result records."""
-    from ..sharing import reports
-
-    makers = {
-        reports.UnitReport: _unit,
-        reports.WithheldReport: _withheld,
-        reports.TakenBackReport: _taken_back,
-        reports.PushedReport: _pushed,
-        reports.ProblemReport: _problem,
-        reports.SummaryReport: _summary,
-    }
-    status, message, fields = makers[type(report)](report, to)
-    yield record(ds, ACTION, status, message, to=to, dry_run=dry_run, **fields)
-
-
-def _unit(report, to):
-    from ..sharing.policies import format_size
-
-    unit = report.unit
-    status = "impossible" if unit.absent else _UNIT_STATUS[report.status]
-    size = unit.new if report.status != "keep" else unit.size
-    message = f"{unit.name}: {count(unit.files, 'file')}, {format_size(size)}"
-    why = unit.why
-    if report.failed:
-        reasons = sorted(set(report.failed.values()))
-        why = f"{count(len(report.failed), 'file')} did not arrive: {reasons[0]}"
-    fields = {
-        "type": "unit",
-        "unit": unit.name,
-        "outcome": report.status,
-        "files": unit.files,
-        "bytes": size,
-        "reason": why,
-        "failed": dict(report.failed),
-    }
-    return status, f"{message}{f' ({why})' if why else ''}", fields
-
-
-def _withheld(report, to):
-    from ..sharing.policies import format_size
-
-    status = "impossible" if report.problem else "notneeded"
-    said = f"{count(report.files, 'file')}, {format_size(report.size)}"
-    name = "" if report.sentence.startswith(report.who) else f"{report.who}: "
-    message = f"{name}{report.sentence} ({said})"
-    if report.problem:
-        message += f"; for example {report.example!r}. {report.remedy}"
-    fields = {
-        "type": "withheld",
-        "outcome": "withheld",
-        "who": report.who,
-        "files": report.files,
-        "component": report.component,
-        "bytes": report.size,
-        "reason": report.sentence,
-        "remedy": report.remedy,
-        "example": report.example,
-    }
-    return status, message, fields
-
-
-def _taken_back(report, to):
-    from ..sharing.policies import format_size
-
-    status = "error" if report.failed else "ok"
-    message = f"{count(report.keys, 'object')} ({format_size(report.size)}) no longer permitted or"
-    message += " replaced" + (", would be dropped there" if report.planned else "")
-    if report.failed:
-        reasons = sorted(set(report.failed.values()))
-        message += f"; {count(len(report.failed), 'object')} could not be dropped: {reasons[0]}"
-    fields = {
-        "type": "unit",
-        "outcome": "taken back",
-        "keys": report.keys,
-        "bytes": report.size,
-        "failed": dict(report.failed),
-    }
-    return status, message, fields
-
-
-def _pushed(report, to):
-    status = "ok" if report.changed else "notneeded"
-    at = (report.commit or "")[:10]
-    word = "now at" if report.changed else "already at"
-    message = f"{to} is {word} {at} with {count(report.files, 'file')}"
-    return status, message, {"outcome": "released", "commit": report.commit}
-
-
-def _problem(report, to):
-    message = f"{report.where}: {report.what}. {report.remedy}"
-    fields = {"what": report.what, "where": report.where, "remedy": report.remedy}
-    return "impossible", message, {"outcome": "refused", **fields}
-
-
-def _summary(report, to):
-    from ..sharing.plans import Action
-    from ..sharing.policies import format_size
-    from ..sharing.withheld import files_withheld
-
-    plan = report.plan
-    withheld = files_withheld(plan.withheld)
-    send, keep, defer = (plan.total(a) for a in (Action.SEND, Action.KEEP, Action.DEFER))
-    room = "unknown" if plan.room is None else format_size(plan.room)
-    word = "to send" if report.dry_run else "sent"
-    message = (
-        f"{to}: {count(send[0], 'unit')} {word} ({format_size(send[2])} into {room}),"
-        f" {keep[0]} there already, {defer[0]} deferred,"
-        f" {count(withheld, 'file')} withheld"
-    )
-    status = "ok" if report.changed or report.dry_run else "notneeded"
-    if status == "notneeded":
-        message += ". Nothing to do: the sibling has all that it may have and has room for"
-    fields = {
-        "outcome": "summary",
-        "room": plan.room,
-        "held": plan.held,
-        "bytes": send[2],
-        "units": {"send": send[0], "keep": keep[0], "defer": defer[0]},
-        "withheld_files": withheld,
-        "complete": report.complete,
-        "event": report.event,
-    }
-    return status, message, fields
-
-
 def render(res):
     """A line for people: what became of it, then the message."""
     if res["action"] != ACTION:
@@ -294,7 +349,14 @@ def render(res):
         default_result_renderer(res)
         return
     outcome = res.get("outcome")
-    words = {"keep": "kept", "defer": "deferred", "summary": "in sum", None: res["status"]}
+    words = {
+        "keep": "kept",
+        "defer": "deferred",
+        "summary": "in sum",
+        None: res["status"],
+    }
     if outcome == "summary":
         say("")
     say_record(res, words.get(outcome, outcome))
+    for line in res.get("lines", ()):
+        say(f"            {line}")

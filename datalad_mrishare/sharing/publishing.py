@@ -12,18 +12,19 @@ had brought there. Each phase is a method, and none does the work of another.
 
 from __future__ import annotations
 
-import hashlib
 import json
+import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from datetime import date
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+from .. import __version__
 from ..consent.resolution import Resolver
-from ..errors import MriShareError
+from ..errors import MriShareError, Refused
 from ..repo.annexbranch import descriptions, read_logs
+from ..repo.checksum import compare_content
 from ..repo.events import event_file, left_behind
 from ..repo.keys import find_object
 from ..repo.locks import lock, sweep_after_kill
@@ -34,13 +35,27 @@ from ..repo.room import free_bytes
 from ..repo.transfer import ByteCount, Moved
 from ..repo.trees import read_tree, write_blobs
 from ..repo.worktree import Checkout, write_file
+from .digests import keys_digest, policy_digest, registry_digest
 from .holdings import holdings
-from .plans import Action, Plan, Unit, make_plan
+from .patience import patiently
+from .planfiles import (
+    PlanFile,
+    check_writable,
+    deviations,
+    outdated,
+    plan_file,
+    read_plan,
+    refusals,
+    write_plan,
+)
+from .planning import Options, Planning
+from .plans import Action, Plan, Unit
 from .policies import SIBLINGS_FILE, Policy, check_name, format_size, load_policies, policy_of
 from .preflight import problems, room_at
 from .registry import read_file_at
 from .releases import ReleaseTree, release_tree, tree_entries
 from .reports import (
+    ChecksumReport,
     ProblemReport,
     PushedReport,
     SummaryReport,
@@ -53,18 +68,6 @@ from .withheld import group_withheld
 
 Report = object
 Store = OwnStorage | ReleaseRepository
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the user may ask for beside the policy: bytes, a selection, parallel jobs."""
-
-    budget: int | None = None
-    select: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    dry_run: bool = False
-    jobs: int = 1
-    at: date = field(default_factory=date.today)
-    progress: Callable[[int, int], None] | None = None
 
 
 class Publication:
@@ -86,6 +89,7 @@ class Publication:
         self.arrived: list[str] = []
         self.dropped: list[str] = []
         self.lock_fd = -1
+        self.written: PlanFile | None = None
 
     def run(self) -> Iterator[Report]:
         """Publish; yields reports as things happen.
@@ -96,10 +100,15 @@ class Publication:
             When the state cannot be read or the sibling cannot be reached.
         """
         check_name(self.name)
+        if self.options.plan_to:
+            check_writable(self.options.plan_to)
         self._must_be_declared()
         with lock(self.checkout.ours / f"{self.name}.lock", f"sibling '{self.name}'") as fd:
             self.lock_fd = fd
             self.snapshot()
+            if stale := self.read_plan():
+                yield from stale
+                return
             self.decide()
             self.plan()
             refused = self.preflight()
@@ -108,12 +117,15 @@ class Publication:
             if refused:
                 return
             if self.options.dry_run:
+                yield from self.write_plan()
                 yield SummaryReport(self.the_plan, False, not self._waiting(), True)
                 return
             yield from self.take_back()
             self.transfer()
             self.check()
+            compared = [self.compare()] if self.options.checksum else []
             yield from self.results()
+            yield from compared
             tree = self.release()
             yield self.push(tree)
             yield self.event()
@@ -145,7 +157,7 @@ class Publication:
 
     def decide(self) -> None:
         """A verdict for every file."""
-        resolver = Resolver(self.state.registry, self.options.at)
+        resolver = Resolver(self.state.registry, self.options.at, known=self.options.known)
         self.judge = Judge(self.policy, resolver, self.options.at)
         self.verdicts: list[Verdict] = decide(self.state.facts(self.policy.commons), self.judge)
         self.tree: ReleaseTree | None = None
@@ -154,27 +166,44 @@ class Publication:
             denied = {v.facts.path: v for v in self.tree.denied}
             self.verdicts = [denied.get(v.facts.path, v) for v in self.verdicts]
 
+    def read_plan(self) -> list[ProblemReport]:
+        """Take over a plan that was made before; the reasons not to."""
+        path = self.options.plan_from
+        if path is None:
+            return []
+        try:
+            self.written = read_plan(path)
+        except Refused as exc:
+            return refusals([exc.what], path, self.name)
+        self.options = self.written.apply(self.options)
+        return refusals(
+            outdated(self.written, self.state, self.name, self.options.at), path, self.name
+        )
+
+    def write_plan(self) -> Iterator[Report]:
+        """Put the plan down where the user wants it."""
+        if path := self.options.plan_to:
+            unit = self.planning.unit
+            yield write_plan(
+                path, plan_file(self.state, self.name, self.the_plan, unit, self.options)
+            )
+
     def plan(self) -> None:
         """Choose units as far as there is room."""
-        missing = self.state.keys - self.present
-        here = {k for k in missing if find_object(self.checkout.objects, k)}
-        room = room_at(self.policy, self.store.place, self.options.budget)
-        plan = make_plan(
-            self.verdicts,
-            present=self.present,
-            here=here,
-            room=room,
-            unit=self.policy.unit,
-            select=self.options.select,
+        self.planning = Planning(
+            self.state, self.policy, self.verdicts, frozenset(self.present), self.options
         )
-        if self.policy.own:  # it also keeps what former versions of files held
-            denied = {v.facts.entry.key for v in plan.withheld}
-            plan = replace(plan, take_back=tuple(k for k in plan.take_back if k in denied))
-        self.the_plan: Plan = plan
+        room = room_at(self.policy, self.store.place, self.options.budget)
+        only = self.written.units if self.written else None
+        self.the_plan: Plan = self.planning.plan(room, only)
 
     def preflight(self) -> list[ProblemReport]:
         """Everything that can be refused, at once."""
-        return problems(self.state, self.policy, self.store, self.the_plan, self.options.budget)
+        found = problems(self.state, self.policy, self.store, self.the_plan, self.options.budget)
+        if self.written and self.options.plan_from:
+            sentences = deviations(self.written, self.verdicts, self.present, self.the_plan)
+            found += refusals(sentences, self.options.plan_from, self.name)
+        return found
 
     def describe(self) -> Iterator[Report]:
         """The plan: each unit, what is withheld, what comes back."""
@@ -185,6 +214,7 @@ class Publication:
             if unit.action is not Action.SEND or self.options.dry_run:
                 yield UnitReport(unit, status)
         yield from group_withheld(self.the_plan.withheld)
+        yield self.planning.bias(self.the_plan)
         if self.the_plan.take_back and self.options.dry_run:
             count = len(self.the_plan.take_back)
             yield TakenBackReport(count, self.the_plan.freed, planned=True)
@@ -239,7 +269,8 @@ class Publication:
         counter, finish = self._meter(total)
         try:
             sizes = {v.facts.entry.key: v.facts.size or 0 for v in self.verdicts}
-            with closing(self._sent(keys, counter)) as sent:
+            patient = patiently(lambda left: self._sent(left, counter), keys, self.options.pause)
+            with closing(patient) as sent:
                 for moved in sent:
                     if moved.ok:
                         self.arrived.append(moved.key)
@@ -281,6 +312,35 @@ class Publication:
             if unit.action is Action.SEND:
                 failed = {k: self.failed[k] for k in unit.send if k in self.failed}
                 yield UnitReport(unit, "incomplete" if failed else "sent", failed)
+
+    def compare(self) -> ChecksumReport:
+        """Compare what is there with its checksums, and send anew what is damaged."""
+        store, fds = self.store, (self.lock_fd,)
+        remote = store.content_remote
+        found = list(compare_content(store.repo, remote, env=store.env, pass_fds=fds))
+        if isinstance(store, ReleaseRepository):  # it keeps nothing, and nothing damaged
+            shutil.rmtree(store.path / "annex/bad", ignore_errors=True)
+        wrong = {c.key: c.note for c in found if not c.ok}
+        there = store.check(wrong)
+        failed = {k: f"could not be compared: {wrong[k]}" for k in wrong if there[k]}
+        damaged = tuple(k for k in wrong if not there[k])
+        may = (k for k in damaged if k in self.the_plan.keys)
+        here = [k for k in may if find_object(self.checkout.objects, k)]
+        if here:
+            self.journal.add(here)
+        for moved in self._sent(here, ByteCount(None)):
+            if moved.ok:
+                self.arrived += [moved.key] if moved.key not in self.arrived else []
+            else:
+                failed[moved.key] = self._why(moved.note)
+        lost = {k for k in damaged if k not in self.arrived or k in failed}
+        failed |= {k: "damaged, and there is no content here" for k in lost if k not in failed}
+        self.arrived = [k for k in self.arrived if k not in lost]
+        self.present -= lost
+        self.failed |= failed
+        units = tuple(u.name for u in self.the_plan.units if not set(damaged).isdisjoint(u.keys))
+        without = sum(c.ok and not c.compared for c in found)
+        return ChecksumReport(len(found) - without, without, damaged, units, failed)
 
     def release(self) -> str | None:
         """Make the commit that the sibling's branch is to be at; None when it is there."""
@@ -335,7 +395,6 @@ class Publication:
 
     def _details(self) -> dict[str, object]:
         plan = self.the_plan
-        keys = "".join(f"{k}\n" for k in sorted(self.arrived))
         units = [u for u in plan.units if u.action is Action.SEND]
         sent = [u.name for u in units if not any(k in self.failed for k in u.send)]
         return {
@@ -344,8 +403,10 @@ class Publication:
             "at": self.options.at.isoformat(),
             "commit": self.state.commit,
             "release": None if self.policy.own else (self.pushed or self.before),
-            "policy": digest(repr(self.policy.grant) + repr(self.policy.recall)),
-            "registry": digest(repr(self.state.registry.records)),
+            "policy": policy_digest(self.policy),
+            "registry": registry_digest(self.state.registry),
+            "unit": self.planning.unit,
+            "version": __version__,
             "units_sent": sent,
             "units_incomplete": [u.name for u in units if u.name not in sent],
             "units_deferred": [u.name for u in plan.units if u.action is Action.DEFER],
@@ -353,7 +414,7 @@ class Publication:
             "keys_taken_back": len(self.dropped),
             "keys_not_taken_back": len(getattr(self, "failed_drops", ())),
             "bytes_sent": sum(u.new for u in units),
-            "keys_digest": digest(keys),
+            "keys_digest": keys_digest(self.arrived),
             "holds": holdings(self.verdicts, self._there(), self.tree),
         }
 
@@ -402,11 +463,6 @@ class Journal:
     def remove(self) -> None:
         """Forget it: all is known and written down elsewhere."""
         self._path.unlink(missing_ok=True)
-
-
-def digest(text: str) -> str:
-    """SHA-256 of ``text``, in hexadecimal."""
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def dataset_id(checkout: Checkout, commit: str) -> str | None:

@@ -67,6 +67,31 @@ class ProblemReport:
 
 
 @dataclass(frozen=True)
+class ChecksumReport:
+    """What the sibling has, compared with its checksums.
+
+    ``compared`` and ``without`` count objects, the latter those whose keys hold no checksum;
+    ``damaged`` are keys, ``units`` those that they belong to, ``failed`` the keys that are
+    still not right there, with the reason.
+    """
+
+    compared: int
+    without: int
+    damaged: tuple[str, ...]
+    units: tuple[str, ...]
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PlanFileReport:
+    """A plan was written to ``path``: so many units, so many bytes to send."""
+
+    path: str
+    units: int
+    size: int
+
+
+@dataclass(frozen=True)
 class SummaryReport:
     """The end of a publication."""
 

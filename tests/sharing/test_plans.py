@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from planned import plan, verdict
 
-from datalad_mrishare.consent import Deid, FileScope
-from datalad_mrishare.repo.trees import LINK, Entry
-from datalad_mrishare.sharing.facts import Facts, Kind
-from datalad_mrishare.sharing.plans import Action, Plan, Room, make_plan, natural
-from datalad_mrishare.sharing.verdicts import Reason, Verdict
+from datalad_mrishare.sharing.plans import Action, Plan, Room, Wishes, make_plan, natural
+from datalad_mrishare.sharing.verdicts import Verdict
 
-NO = Reason("consent", "no", "yes")
 many = settings(
     max_examples=350,
     database=None,
@@ -22,37 +20,6 @@ many = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-
-
-def verdict(
-    path: str, people: str, size: int | None, permit: bool = True, *, key: str = "", ses: str = ""
-) -> Verdict:
-    """A verdict about an annexed file; its key is its path unless one is given."""
-    entry = Entry(path, LINK, "0" * 40, 100, key or path)
-    participants = frozenset(people.split())
-    scope = FileScope(ses or None, None, None, path)
-    kind = Kind.DATA if people else Kind.COMMONS
-    facts = Facts(entry, kind, participants, scope, Deid.IDENTIFIABLE, size)
-    return Verdict(facts, () if permit else (NO,))
-
-
-def plan(
-    verdicts: list[Verdict],
-    *,
-    room: Room | None = None,
-    present: set[str] | None = None,
-    here: set[str] | None = None,
-    **options: object,
-) -> Plan:
-    """A plan; unless told otherwise nothing is there and everything is here."""
-    everything = {v.facts.entry.key or "" for v in verdicts}
-    return make_plan(
-        verdicts,
-        present=present or set(),
-        here=everything if here is None else here,
-        room=room or Room(),
-        **options,  # type: ignore[arg-type]
-    )
 
 
 def actions(found: Plan) -> dict[str, str]:
@@ -144,11 +111,65 @@ def test_a_selection_defers_the_rest() -> None:
         verdict("sub-01/func/sub-01_bold.nii.gz", "sub-01", 10),
         verdict("sub-02/func/sub-02_bold.nii.gz", "sub-02", 10),
     ]
-    found = plan(files, select={"suffix": ["T1w"]}, room=Room(10))
+    found = plan(files, wishes=Wishes({"suffix": ["T1w"]}), room=Room(10))
     assert found.keys_to_send() == ["sub-01/anat/sub-01_T1w.nii.gz"]
     assert actions(found) == {"sub-01": "send", "sub-02": "defer"}
-    assert plan(files, select={"sub": ["02"]}).keys_to_send() == [files[2].facts.path]
-    assert plan(files, select={"sub": ["sub-02"]}).keys_to_send() == [files[2].facts.path]
+    assert plan(files, wishes=Wishes({"sub": ["02"]})).keys_to_send() == [files[2].facts.path]
+    assert plan(files, wishes=Wishes({"sub": ["sub-02"]})).keys_to_send() == [files[2].facts.path]
+
+
+def bids(participant: str, datatype: str, suffix: str, size: int = 10) -> Verdict:
+    path = f"{participant}/{datatype}/{participant}_{suffix}.nii.gz"
+    return verdict(path, participant, size)
+
+
+def test_what_is_preferred_comes_first() -> None:
+    """Units that have it, and in a unit the files that are it; still whole units only."""
+    files = [
+        bids("sub-01", "func", "bold"),
+        bids("sub-02", "func", "bold"),
+        bids("sub-02", "anat", "T1w"),
+        bids("sub-03", "anat", "T1w", 30),
+        bids("sub-04", "anat", "T1w"),
+        verdict("template", "", 1),
+    ]
+    anat = Wishes(first={"datatype": ["anat"]})
+    found = plan(files, wishes=anat)
+    assert [u.name for u in found.units] == ["commons", "sub-02", "sub-03", "sub-04", "sub-01"]
+    assert found.units[1].send == (files[2].facts.path, files[1].facts.path)
+    found = plan(files, wishes=anat, room=Room(31))
+    assert [u.name for u in found.units if u.send] == ["commons", "sub-02", "sub-04"]
+    by_file = plan(files, wishes=anat, unit="file")
+    assert [("T1w" in u.name) for u in by_file.units[1:]] == [True] * 3 + [False] * 2
+
+
+def test_what_has_begun_to_arrive_is_finished_first() -> None:
+    files = [bids("sub-01", "anat", "T1w")]
+    files += [bids("sub-02", "anat", "T1w"), bids("sub-02", "func", "bold")]
+    present = {files[1].facts.path}
+    found = plan(files, present=present, room=Room(20))
+    assert actions(found) == {"sub-02": "send", "sub-01": "defer"}
+    assert found.units[0].send == (files[2].facts.path,)
+
+
+def test_a_chooser_is_asked_what_fits_and_obeyed() -> None:
+    asked = []
+
+    def choose(costs: Mapping[str, int], room: int | None) -> list[str]:
+        asked.append((dict(costs), room))
+        return ["sub-10"]
+
+    found = plan(FILES, room=Room(17), wishes=Wishes(choose=choose))
+    assert asked == [({"sub-01": 20, "sub-03": 30, "sub-10": 5}, 15)]
+    assert [u.name for u in found.units if u.send] == ["commons", "sub-10", "sub-01+sub-03"]
+
+
+def test_only_what_is_listed_in_its_order() -> None:
+    only = {"sub-10": ["sub-10/a"], "sub-01": ["sub-01/b", "sub-02/a", "unheard of"]}
+    found = plan(FILES, wishes=Wishes(only=only))
+    assert found.keys_to_send() == ["sub-10/a", "sub-01/b"]
+    waiting = {u.name: u.why for u in found.units if u.action is Action.DEFER}
+    assert waiting == dict.fromkeys(["commons", "sub-03", "sub-01+sub-03"], "not in the plan")
 
 
 def test_counting_order_of_any_name() -> None:
@@ -157,6 +178,12 @@ def test_counting_order_of_any_name() -> None:
     assert ordered.index("sub-2") < ordered.index("sub-10")
 
 
+WISHES = (
+    None,
+    Wishes(first={"sub": ["2", "10"]}),
+    Wishes(choose=lambda costs, left: sorted(costs, reverse=True)),
+    Wishes(first={"sub": ["2"]}, choose=lambda costs, left: ["sub-10", "nobody"]),
+)
 people = st.sampled_from(["", "sub-1", "sub-01", "sub-2", "sub-10", "sub-1 sub-2"])
 
 
@@ -195,10 +222,11 @@ def test_what_holds_for_every_plan() -> None:
     seen: Counter[str] = Counter()
 
     @many
-    @given(situations(), st.randoms(use_true_random=False))
-    def check(situation: tuple, random: object) -> None:
+    @given(situations(), st.sampled_from(WISHES), st.randoms(use_true_random=False))
+    def check(situation: tuple, wishes: Wishes | None, random: object) -> None:
         verdicts, there, here, room, unit = situation
-        found = make_plan(verdicts, present=there, here=here, room=room, unit=unit)
+        options = {"present": there, "here": here, "room": room, "unit": unit, "wishes": wishes}
+        found = make_plan(verdicts, **options)
         size = {v.facts.entry.key: v.facts.size for v in verdicts}
         permitted = {v.facts.entry.key for v in verdicts if v.permit}
         sent = found.keys_to_send()
@@ -225,7 +253,7 @@ def test_what_holds_for_every_plan() -> None:
         # the order of the verdicts plays no part
         shuffled = list(verdicts)
         random.shuffle(shuffled)  # type: ignore[attr-defined]
-        again = make_plan(shuffled, present=there, here=here, room=room, unit=unit)
+        again = make_plan(shuffled, **options)
         assert actions(again) == actions(found)
         assert set(again.keys_to_send()) == set(sent) and again.take_back == found.take_back
         seen.update(actions(found).values())

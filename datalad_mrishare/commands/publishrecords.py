@@ -1,0 +1,202 @@
+"""``datalad mrishare-publish``: what the sharing floor reports, as result records."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from .shared import count, record
+
+# status of datalad and whether content is missing, by what became of a unit
+_UNIT_STATUS = {
+    "planned": "ok",
+    "sent": "ok",
+    "keep": "notneeded",
+    "defer": "notneeded",
+    "incomplete": "error",
+}
+
+
+def to_records(ds, action, to, report, dry_run):
+    """A report of the sharing floor as result records."""
+    from ..sharing import reports
+    from ..sharing.bias import BiasReport
+
+    makers = {
+        BiasReport: _bias,
+        reports.UnitReport: _unit,
+        reports.WithheldReport: _withheld,
+        reports.TakenBackReport: _taken_back,
+        reports.PushedReport: _pushed,
+        reports.ProblemReport: _problem,
+        reports.PlanFileReport: _plan_file,
+        reports.ChecksumReport: _checksum,
+        reports.SummaryReport: _summary,
+    }
+    status, message, fields = makers[type(report)](report, to)
+    yield record(ds, action, status, message, to=to, dry_run=dry_run, **fields)
+
+
+def _unit(report, to):
+    from ..sharing.policies import format_size
+
+    unit = report.unit
+    status = "impossible" if unit.absent else _UNIT_STATUS[report.status]
+    size = unit.new if report.status != "keep" else unit.size
+    message = f"{unit.name}: {count(unit.files, 'file')}, {format_size(size)}"
+    why = unit.why
+    if report.failed:
+        reasons = sorted(set(report.failed.values()))
+        why = f"{count(len(report.failed), 'file')} did not arrive: {reasons[0]}"
+    fields = {
+        "type": "unit",
+        "unit": unit.name,
+        "outcome": report.status,
+        "files": unit.files,
+        "bytes": size,
+        "reason": why,
+        "failed": dict(report.failed),
+    }
+    return status, f"{message}{f' ({why})' if why else ''}", fields
+
+
+def _withheld(report, to):
+    from ..sharing.policies import format_size
+
+    status = "impossible" if report.problem else "notneeded"
+    said = f"{count(report.files, 'file')}, {format_size(report.size)}"
+    name = "" if report.sentence.startswith(report.who) else f"{report.who}: "
+    message = f"{name}{report.sentence} ({said})"
+    if report.problem:
+        message += f"; for example {report.example!r}. {report.remedy}"
+    fields = {
+        "type": "withheld",
+        "outcome": "withheld",
+        "who": report.who,
+        "files": report.files,
+        "component": report.component,
+        "bytes": report.size,
+        "reason": report.sentence,
+        "remedy": report.remedy,
+        "example": report.example,
+    }
+    return status, message, fields
+
+
+def _bias(report, to):
+    from ..sharing.bias import aligned
+
+    def said(distance):
+        return "nothing there" if distance is None else f"{distance:.3f}"
+
+    message = "who is there after this, beside who was measured and who permits"
+    if report.balanced:
+        columns = ", ".join(report.balanced)
+        message += (
+            f"; {report.measure} to who permits over {columns}:"
+            f" {said(report.before)} before, {said(report.after)} after"
+        )
+    fields = {
+        "outcome": "bias",
+        "levels": [asdict(line) for line in report.lines],
+        "balanced": list(report.balanced),
+        "measure": report.measure if report.balanced else None,
+        "distance_before": report.before,
+        "distance_after": report.after,
+        "lines": aligned(report),
+    }
+    return ("ok" if report.changes else "notneeded"), message, fields
+
+
+def _taken_back(report, to):
+    from ..sharing.policies import format_size
+
+    status = "error" if report.failed else "ok"
+    message = f"{count(report.keys, 'object')} ({format_size(report.size)}) no longer permitted or"
+    message += " replaced" + (", would be dropped there" if report.planned else "")
+    if report.failed:
+        reasons = sorted(set(report.failed.values()))
+        message += f"; {count(len(report.failed), 'object')} could not be dropped: {reasons[0]}"
+    fields = {
+        "type": "unit",
+        "outcome": "taken back",
+        "keys": report.keys,
+        "bytes": report.size,
+        "failed": dict(report.failed),
+    }
+    return status, message, fields
+
+
+def _checksum(report, to):
+    message = f"{count(report.compared, 'object')} there compared with their checksums"
+    if report.without:
+        message += f", {count(report.without, 'object')} without one"
+    if report.damaged:
+        units = ", ".join(report.units) or "no unit"
+        message += f"; {count(len(report.damaged), 'object')} damaged, of {units}"
+        message += "" if report.failed else ", sent anew"
+    if report.failed:
+        message += f"; not right there: {sorted(set(report.failed.values()))[0]}"
+    fields = {
+        "outcome": "compared",
+        "compared": report.compared,
+        "without_checksum": report.without,
+        "damaged": list(report.damaged),
+        "units": list(report.units),
+        "failed": dict(report.failed),
+    }
+    status = "error" if report.failed else "ok" if report.damaged else "notneeded"
+    return status, message, fields
+
+
+def _pushed(report, to):
+    status = "ok" if report.changed else "notneeded"
+    at = (report.commit or "")[:10]
+    word = "now at" if report.changed else "already at"
+    message = f"{to} is {word} {at} with {count(report.files, 'file')}"
+    return status, message, {"outcome": "released", "commit": report.commit}
+
+
+def _problem(report, to):
+    message = f"{report.where}: {report.what}. {report.remedy}"
+    fields = {"what": report.what, "where": report.where, "remedy": report.remedy}
+    return "impossible", message, {"outcome": "refused", **fields}
+
+
+def _plan_file(report, to):
+    from ..sharing.policies import format_size
+
+    units = f"{count(report.units, 'unit')}, {format_size(report.size)}"
+    message = f"{report.path}: {units} to send. Carry it out: --plan {report.path}"
+    fields = {"outcome": "plan written", "path": report.path, "type": "file"}
+    return "ok", message, fields
+
+
+def _summary(report, to):
+    from ..sharing.plans import Action
+    from ..sharing.policies import format_size
+    from ..sharing.withheld import files_withheld
+
+    plan = report.plan
+    withheld = files_withheld(plan.withheld)
+    send, keep, defer = (plan.total(a) for a in (Action.SEND, Action.KEEP, Action.DEFER))
+    room = "unknown" if plan.room is None else format_size(plan.room)
+    word = "to send" if report.dry_run else "sent"
+    message = (
+        f"{to}: {count(send[0], 'unit')} {word} ({format_size(send[2])} into {room}),"
+        f" {keep[0]} there already, {defer[0]} deferred,"
+        f" {count(withheld, 'file')} withheld"
+    )
+    status = "ok" if report.changed or report.dry_run else "notneeded"
+    if status == "notneeded":
+        message += ". Nothing to do: the sibling has all that it may have and has room for"
+    fields = {
+        "outcome": "summary",
+        "room": plan.room,
+        "held": plan.held,
+        "bytes": send[2],
+        "units": {"send": send[0], "keep": keep[0], "defer": defer[0]},
+        "withheld_files": withheld,
+        "complete": report.complete,
+        "event": report.event,
+    }
+    return status, message, fields

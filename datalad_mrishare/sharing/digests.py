@@ -1,0 +1,28 @@
+"""The digests that the event of a publication holds, to tell later what was decided by."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from ..consent.resolution import Registry
+from .policies import Policy
+
+
+def keys_digest(keys: Iterable[str]) -> str:
+    """Of a set of keys, one a line in bytewise order."""
+    return _digest("".join(f"{k}\n" for k in sorted(keys)))
+
+
+def policy_digest(policy: Policy) -> str:
+    """Of what a policy claims and promises."""
+    return _digest(repr(policy.grant) + repr(policy.recall))
+
+
+def registry_digest(registry: Registry) -> str:
+    """Of the records."""
+    return _digest(repr(registry.records))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

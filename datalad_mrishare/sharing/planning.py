@@ -1,0 +1,141 @@
+"""From what the user asks for and what is there to a plan, and what it means for the sample."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+
+from ..repo.keys import find_object
+from .balance import choose
+from .bias import BiasReport, bias, group_people, people_there, permitted_people
+from .plans import Plan, Room, Wishes, make_plan
+from .policies import Policy
+from .registry import read_file_at
+from .samples import Rows, Sample, make_sample, read_people
+from .snapshot import Snapshot
+from .verdicts import Verdict
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may ask for beside the policy.
+
+    Parameters
+    ----------
+    budget : int or None
+        Bytes that the sibling may hold of this dataset.
+    select, first : mapping
+        BIDS entity -> values: send only these now; send these first.
+    unit : str or None
+        Takes the place of the policy's unit.
+    balance : tuple of str
+        Columns of ``participants.tsv`` whose distribution is to be kept.
+    dry_run : bool
+        Stop before the first change.
+    jobs : int
+        Parallel transfers.
+    at : date
+        The day of the decision.
+    known : date or None
+        Look at a day in the past: what was recorded later does not count.
+    plan_to, plan_from : Path or None
+        Where to write the plan, instead of acting; which one to carry out.
+    checksum : bool
+        Compare all content at the sibling with its checksums.
+    progress : callable, optional
+        Called with bytes just sent and bytes in all.
+    pause : callable
+        Waits for so many seconds.
+    """
+
+    budget: int | None = None
+    select: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    first: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    unit: str | None = None
+    balance: tuple[str, ...] = ()
+    dry_run: bool = False
+    jobs: int = 1
+    at: date = field(default_factory=date.today)
+    known: date | None = None
+    plan_to: Path | None = None
+    plan_from: Path | None = None
+    checksum: bool = False
+    progress: Callable[[int, int], None] | None = None
+    pause: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True)
+class Planning:
+    """All that a plan for one sibling is made of; ``present`` are the keys it has."""
+
+    state: Snapshot
+    policy: Policy
+    verdicts: Sequence[Verdict]
+    present: frozenset[str]
+    options: Options
+
+    @property
+    def unit(self) -> str:
+        """What is sent together or not at all."""
+        return self.options.unit or self.policy.unit
+
+    def plan(self, room: Room, only: Mapping[str, Sequence[str]] | None = None) -> Plan:
+        """Choose units as far as there is room, or exactly those in ``only``.
+
+        Raises
+        ------
+        InputError
+            When a column is to be balanced that there is not.
+        """
+        missing = self.state.keys - self.present
+        objects = self.state.checkout.objects
+        plan = make_plan(
+            self.verdicts,
+            present=self.present,
+            here={k for k in missing if find_object(objects, k)},
+            room=room,
+            unit=self.unit,
+            wishes=self._wishes(only),
+        )
+        if self.policy.own:  # it also keeps what former versions of files held
+            denied = {v.facts.entry.key for v in plan.withheld}
+            plan = replace(plan, take_back=tuple(k for k in plan.take_back if k in denied))
+        return plan
+
+    def _wishes(self, only: Mapping[str, Sequence[str]] | None) -> Wishes:
+        asked, sample = self.options, self.sample
+        if sample is None:
+            return Wishes(asked.select, asked.first, only=only)
+
+        def chosen(costs: Mapping[str, int], left: int | None) -> list[str]:
+            return choose(sample, self.before, costs, left)
+
+        return Wishes(asked.select, asked.first, chosen, only)
+
+    @cached_property
+    def _table(self) -> tuple[tuple[str, ...], Rows]:
+        state = self.state
+        return read_people(read_file_at(state.checkout, state.commit, "participants.tsv"))
+
+    @cached_property
+    def before(self) -> frozenset[str]:
+        """Participants of whom something is there already."""
+        return people_there(self.verdicts, self.present)
+
+    @cached_property
+    def sample(self) -> Sample | None:
+        """Everybody who permits something, when their distribution is to be kept."""
+        if not self.options.balance:
+            return None
+        columns, rows = self._table
+        return make_sample(self.options.balance, rows, permitted_people(self.verdicts), columns)
+
+    def bias(self, plan: Plan) -> BiasReport:
+        """Who is there after the plan, beside who was measured and who permits."""
+        groups = group_people(self.verdicts, self.present, plan)
+        changes = bool(plan.keys_to_send())
+        return bias(groups, *self._table, self.sample, self.before, changes)
