@@ -17,6 +17,7 @@ from __future__ import annotations
 import base64
 import re
 import time
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,19 +96,20 @@ def read_logs(
     if logs.commit is None:
         return logs
     # many keys share one log: git stores it once, and it is parsed once
-    located: dict[str, list[str]] = {}
-    described: dict[str, list[str]] = {}
+    located: dict[str, list[str]] = defaultdict(list)
+    described: dict[str, list[str]] = defaultdict(list)
     for name, oid in _log_names(repo, logs.commit):
-        is_metadata = name.endswith(".log.met")
-        if not (metadata if is_metadata else locations):
+        if name.endswith(".met"):
+            found, key = described if metadata else None, name[:-8]
+        else:
+            found, key = located if locations else None, name[:-4]
+        if found is None:
             continue
-        key = from_file_name(name[: -8 if is_metadata else -4])
+        key = from_file_name(key)
         if keys is None or key in keys:
-            (described if is_metadata else located).setdefault(oid, []).append(key)
+            found[oid].append(key)
     for oid, content in read_blobs(repo, located):
-        places = parse_locations(content)
-        for key in located[oid]:
-            logs.locations[key] = places
+        logs.locations.update(dict.fromkeys(located[oid], parse_locations(content)))
     for oid, content in read_blobs(repo, described):
         fields, stamp = parse_metadata(content)
         for key in described[oid]:
@@ -117,12 +119,14 @@ def read_logs(
 
 
 def _log_names(repo: Path, ref: str) -> Iterator[tuple[str, str]]:
-    for line in decode(git(repo, "ls-tree", "-r", "-z", "--full-tree", ref)).split("\0"):
-        if not line.endswith((".log", ".log.met")):
-            continue
-        head, _, path = line.partition("\t")
-        if path.count("/") == 2:
-            yield path.rpartition("/")[2], head.rpartition(" ")[2]
+    listed = decode(git(repo, "ls-tree", "-r", "-z", "--full-tree", ref)).split("\0")
+    start, tab = len("100644 blob "), listed[0].find("\t")
+    for line in listed:
+        if line.endswith((".log", ".log.met")):
+            # abc/def/NAME: three letters, three letters, and no name has a slash
+            path = line[tab + 1 :]
+            if path[3:4] == path[7:8] == "/" and path.count("/") == 2:
+                yield path[8:], line[start:tab]
 
 
 def parse_locations(content: bytes) -> frozenset[str]:

@@ -72,10 +72,10 @@ def read_tree(repo: Path, commit: str) -> list[Entry]:
 def _read_tree(repo: Path, commit: str) -> list[Entry]:
     found: list[tuple[str, str, str]] = []
     listed = decode(git(repo, "ls-tree", "-r", "-z", "--full-tree", commit)).split("\0")
+    # MODE, TYPE and OID, a tab, the path: a mode has six digits
     for line in listed[:-1]:
-        head, _, path = line.partition("\t")
-        mode, _, oid = head.split(" ")
-        found.append((path, intern(mode), oid))
+        tab = line.index("\t")
+        found.append((line[tab + 1 :], intern(line[:6]), line[line.rindex(" ", 0, tab) + 1 : tab]))
     # links are short and nobody asks for their size; sizes of the others are cheap to get at once
     sizes = _sizes(repo, dict.fromkeys(oid for _, mode, oid in found if mode in (FILE, EXECUTABLE)))
     # a pointer starts with /annex/objects/ and names a key: 20 bytes at the least

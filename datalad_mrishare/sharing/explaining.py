@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from ..consent.resolution import Resolver
 from ..errors import InputError
@@ -18,8 +18,7 @@ from .snapshot import Snapshot, take_snapshot
 from .verdicts import Judge, Verdict, decide
 
 
-@dataclass(frozen=True)
-class Explanation:
+class Explanation(NamedTuple):
     """The verdict about one path and a note on how it would leave."""
 
     path: str

@@ -91,6 +91,14 @@ class Judge:
         """Reasons against a file of ``participants``, by component."""
         if not participants:
             return ()
+        if len(participants) == 1:  # the many
+            (only,) = participants
+            alone = (only, self.resolver.resolve(only, scope))
+            known = self._seen.get((only, id(alone[1]), clearance))
+            if known is None:
+                known = (alone, self._compare((alone,), clearance))
+                self._seen[only, id(alone[1]), clearance] = known
+            return known[1]
         resolved = tuple((p, self.resolver.resolve(p, scope)) for p in sorted(participants))
         cached = (tuple((p, id(r)) for p, r in resolved), clearance)
         found = self._seen.get(cached)
