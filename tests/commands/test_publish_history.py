@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import run
+from builders import copy_dataset, run
 from mirrors import add_path, consent, keys_of, told
 
 BOTH = ("sub-01", "sub-02")
 
 
-@pytest.fixture
-def dataset(registered: Path) -> Path:
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory, registered_template: Path) -> Path:
     """Two publications to ``mir``, one to ``bak``: both, then one withdrawn, then all."""
+    registered = copy_dataset(registered_template, tmp_path_factory.mktemp("past") / "dataset")
     consent(registered, ("sub-01", "given"), ("sub-02", "given"), ("sub-03", "refused"))
     add_path(registered, "mir", "institution")
     add_path(registered, "bak", "backup")
@@ -25,6 +26,12 @@ def dataset(registered: Path) -> Path:
     consent(registered, ("sub-02", "withdrawn"))
     told(registered)
     return registered
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, published: Path) -> Path:
+    """A copy with that past; its siblings are those of the original."""
+    return copy_dataset(published, tmp_path / "dataset")
 
 
 def past(dataset: Path, to: str | None = None, history: Any = True, code: int = 0) -> list[dict]:

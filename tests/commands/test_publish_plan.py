@@ -182,7 +182,13 @@ def flip(place: Path, key: str) -> None:
     file.chmod(0o444)
 
 
-@pytest.mark.parametrize(("policy", "add"), [("institution", add_path), ("backup", add_ria)])
+@pytest.mark.parametrize(
+    ("policy", "add"),
+    [
+        ("institution", add_path),
+        pytest.param("backup", add_ria, marks=pytest.mark.slow),
+    ],
+)
 def test_a_flipped_byte_is_found_and_sent_anew(
     dataset: Path, policy: str, add: Callable[[Path, str, str], Path]
 ) -> None:

@@ -26,6 +26,9 @@ from .webdav import USER, WebDav
 FILE = "image.dat"
 ANNEX = ("git", "annex")
 
+#: the servers themselves; the tests of siblings show soon enough when one is not there
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:

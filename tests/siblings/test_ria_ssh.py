@@ -49,6 +49,7 @@ def test_own_storage(registered: Path, sshd: Sshd) -> None:
     keep(create(registered, sshd), "mir", "mir-storage")
 
 
+@pytest.mark.slow
 def test_what_is_refused(registered: Path, sshd: Sshd) -> None:
     kind = create(registered, sshd)
     key = run(registered, "git", "annex", "lookupkey", "sub-01/anat/sub-01_T1w.nii.gz").strip()

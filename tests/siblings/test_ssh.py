@@ -68,11 +68,13 @@ def test_shared_after_datalad_made_it(registered: Path, sshd: Sshd) -> None:
     live(kind_of(registered, sshd, sshd.url("mir.git")))
 
 
+@pytest.mark.slow
 def test_own_storage(registered: Path, sshd: Sshd) -> None:
     add(registered, sshd, sshd.url("mir.git"))
     keep(kind_of(registered, sshd, sshd.url("mir.git")), "mir")
 
 
+@pytest.mark.slow
 def test_room_is_what_is_free_there(registered: Path, sshd: Sshd, tmp_path: Path) -> None:
     place = ssh_place(sshd.url("not/there/yet"), registered)
     assert place is not None
@@ -164,6 +166,7 @@ def test_a_host_without_git_annex(registered: Path, sshd: Sshd, tmp_path: Path) 
     assert set(remotes(registered)) == {"mir"}
 
 
+@pytest.mark.slow
 def test_no_plain_push_goes_past_the_release_repository(registered: Path, sshd: Sshd) -> None:
     place = add(registered, sshd, sshd.url("mir.git"))
     consent(registered, ("sub-01", "given"))
