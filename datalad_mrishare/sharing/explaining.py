@@ -12,9 +12,8 @@ from ..errors import InputError
 from ..repo.worktree import Checkout
 from .facts import Kind
 from .policies import Policy, policy_of
-from .publishing import dataset_id
 from .releases import release_tree
-from .snapshot import Snapshot, take_snapshot
+from .snapshot import Snapshot, dataset_id, take_snapshot
 from .verdicts import Judge, Verdict, decide
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..consent.resolution import Resolver
-from ..errors import MriShareError, Refused
+from ..errors import Refused
 from ..repo.annexbranch import descriptions, read_logs
 from ..repo.checksum import compare_content
 from ..repo.events import event_file, left_behind
@@ -62,7 +62,7 @@ from .reports import (
     TakenBackReport,
     UnitReport,
 )
-from .snapshot import Snapshot, require_registered, take_snapshot
+from .snapshot import Snapshot, dataset_id, require_registered, take_snapshot
 from .verdicts import Judge, Verdict, decide
 from .withheld import group_withheld
 
@@ -463,17 +463,6 @@ class Journal:
     def remove(self) -> None:
         """Forget it: all is known and written down elsewhere."""
         self._path.unlink(missing_ok=True)
-
-
-def dataset_id(checkout: Checkout, commit: str) -> str | None:
-    """DataLad's id of the dataset as committed."""
-    try:
-        return git_text(
-            checkout.path,
-            *("config", f"--blob={commit}:.datalad/config", "--get", "datalad.dataset.id"),
-        )
-    except MriShareError:
-        return None
 
 
 def open_store(checkout: Checkout, policy: Policy, commit: str) -> Store:

@@ -37,9 +37,8 @@ from ..repo.worktree import Checkout
 from .addresses import address_of, fresh_storage, refuse_unserved
 from .policies import SIBLINGS_FILE, Policy, check_name, load_policies, parse_policy, presets
 from .preflight import leading_to
-from .publishing import dataset_id
 from .registry import read_file_at, uncommitted
-from .snapshot import require_registered
+from .snapshot import dataset_id, require_registered
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from .. import __version__
 from ..consent.resolution import Registry
-from ..errors import NotRegistered
+from ..errors import NotRegistered, RepoError
 from ..provenance.participants import participants_in_path
 from ..repo.annexbranch import BRANCH, KeyLogs, read_logs, refresh
 from ..repo.events import is_registered
@@ -94,6 +94,17 @@ class Snapshot:
     def contents(self, entries: Sequence[Entry]) -> dict[str, bytes]:
         """Content of files in git by blob id."""
         return dict(read_blobs(self.checkout.path, dict.fromkeys(e.oid for e in entries)))
+
+
+def dataset_id(checkout: Checkout, commit: str) -> str | None:
+    """DataLad's id of the dataset as committed."""
+    try:
+        return git_text(
+            checkout.path,
+            *("config", f"--blob={commit}:.datalad/config", "--get", "datalad.dataset.id"),
+        )
+    except RepoError:
+        return None
 
 
 def require_registered(checkout: Checkout) -> None:
