@@ -53,7 +53,10 @@ def annexed_in_history(repo: Path, known: Collection[str]) -> list[Entry]:
 
 def _changes(repo: Path) -> Iterator[tuple[str, str, str]]:
     """``(mode, oid, path)`` of what each commit made of a path, against each of its parents."""
-    argv = ("git", "log", "--raw", "-z", "--no-abbrev", "--no-renames", "-m", "--root", "--format=")
+    # what the user's settings would print between the records would hide some
+    plain = ("-c", "log.showSignature=false", "-c", "log.showRoot=true")
+    shown = ("--raw", "-z", "--no-color", "--no-abbrev", "--no-renames", "-m", "--format=")
+    argv = ("git", *plain, "log", *shown)
     words = iter(stream((*argv, *_REVISIONS, "--"), repo, sep=b"\0"))
     for word in words:
         # :OLDMODE NEWMODE OLDOID NEWOID STATUS, then the path
