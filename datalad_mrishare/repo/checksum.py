@@ -13,6 +13,9 @@ from pathlib import Path
 
 from .process import json_stream
 
+#: git-annex's words when what it fetched does not match the key
+NOT_VERIFIED = "Verification of content failed"
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:

@@ -20,6 +20,8 @@ _KEY = re.compile(
 )
 #: the beginning of a key with a size and nothing else before its name
 _SIZED = re.compile(r"[A-Z0-9_]+-s(?P<size>\d+)--.", re.DOTALL)
+#: hashlib has these under other names
+_HASHES = {"SHA256": "sha256", "SHA512": "sha512", "SHA1": "sha1", "MD5": "md5"}
 _MIXED = "0123456789zqjxkmvwgpfZQJXKMVWGPF"
 
 
@@ -128,3 +130,32 @@ def find_object(objects: Path, key: str) -> Path | None:
         if os.path.isfile(f"{top}/{place}"):
             return objects / place
     return None
+
+
+def matches_key(file: Path, key: str) -> bool:
+    """Whether the content of ``file`` has the checksum that ``key`` names.
+
+    A key of a backend without a checksum that we know counts as different.
+    """
+    digest = hasher(key)
+    if digest is None:
+        return False
+    with open(file, "rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest() == checksum(key)
+
+
+def hasher(key: str) -> hashlib._Hash | None:
+    """A fresh hash object for the backend of ``key``, or None for an unknown one."""
+    name = _HASHES.get(key.split("-", 1)[0].removesuffix("E"))
+    return hashlib.new(name, usedforsecurity=False) if name else None
+
+
+def checksum(key: str) -> str:
+    """The hexadecimal checksum in a key.
+
+    >>> checksum("MD5E-s5--0cc175b9c0f1b6a831c399e269772661.nii.gz")
+    '0cc175b9c0f1b6a831c399e269772661'
+    """
+    return key.partition("--")[2].partition(".")[0]

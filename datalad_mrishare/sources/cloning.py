@@ -13,11 +13,10 @@ from pathlib import Path
 
 from ..errors import InputError, RepoError
 from ..repo.ingest import check_out, fetch_history, has_annex_branch, init_annex, set_presence
-from ..repo.keys import find_object, key_size, object_paths
+from ..repo.keys import checksum, find_object, hasher, key_size, object_paths
 from ..repo.process import annex, git, git_succeeds, git_text
 from ..repo.trees import Entry, decode, read_tree
 from ..repo.worktree import Checkout
-from .copying import checksum, hasher
 from .findings import Finding, Kind, Progress
 
 

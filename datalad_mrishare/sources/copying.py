@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import filecmp
-import hashlib
 import os
 import shutil
 import stat
@@ -16,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError, RepoError
-from ..repo.keys import key_of_pointer, key_size, object_paths
+from ..repo.keys import key_of_pointer, key_size, matches_key, object_paths
 from .findings import Progress
 from .inventory import Inventory, Item, annex_key
 from .layout import OUR_FILES
 
-_HASHES = {"SHA256": "sha256", "SHA512": "sha512", "SHA1": "sha1", "MD5": "md5"}
 _POINTER = 32768
 
 
@@ -171,32 +169,3 @@ def _pointer_key(root: Path, item: Item) -> str | None:
         return None
     content = (root / item.path).read_bytes()
     return key_of_pointer(content) if content.startswith(b"/annex/objects/") else None
-
-
-def matches_key(file: Path, key: str) -> bool:
-    """Whether the content of ``file`` has the checksum that ``key`` names.
-
-    A key of a backend without a checksum that we know counts as different.
-    """
-    digest = hasher(key)
-    if digest is None:
-        return False
-    with open(file, "rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest() == checksum(key)
-
-
-def hasher(key: str) -> hashlib._Hash | None:
-    """A fresh hash object for the backend of ``key``, or None for an unknown one."""
-    name = _HASHES.get(key.split("-", 1)[0].removesuffix("E"))
-    return hashlib.new(name, usedforsecurity=False) if name else None
-
-
-def checksum(key: str) -> str:
-    """The hexadecimal checksum in a key.
-
-    >>> checksum("MD5E-s5--0cc175b9c0f1b6a831c399e269772661.nii.gz")
-    '0cc175b9c0f1b6a831c399e269772661'
-    """
-    return key.partition("--")[2].partition(".")[0]
