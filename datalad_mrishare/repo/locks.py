@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import Busy
+from .lending import take_back
 
 
 @contextmanager
@@ -78,9 +79,15 @@ def sweep_stale_locks(gitdir: Path) -> list[Path]:
 def sweep_after_kill(gitdir: Path, worktree: Path) -> list[Path]:
     """The same in a repository where others work, too: only while no git runs there.
 
-    ``git commit`` closes its lock and keeps it while its editor is open.
+    ``git commit`` closes its lock and keeps it while its editor is open. What a killed
+    git-annex was handing to rsync goes, too: a second link to content makes ``git annex fsck``
+    take it for an unlocked file and let it be written to, and outlives it when it is dropped.
     """
-    return [] if _git_runs_in(worktree) else sweep_stale_locks(gitdir)
+    if _git_runs_in(worktree):
+        return []
+    for left in gitdir.glob("annex/tmp/rsynctmp.*"):
+        take_back(left)
+    return sweep_stale_locks(gitdir)
 
 
 def _git_runs_in(directory: Path) -> bool:

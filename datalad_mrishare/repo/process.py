@@ -13,19 +13,24 @@ import contextlib
 import ctypes
 import json
 import os
+import selectors
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextvars import ContextVar
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from ..errors import RepoError
+from .reasons import in_short
+
+T = TypeVar("T")
 
 #: git variables that would point a command at another repository
 _REDIRECTING = (
@@ -48,6 +53,13 @@ NEUTRAL = {
     "TZ": "UTC",
 }
 
+
+#: no question, no wait for a host that is down, no wait for one that went down (ssh_config(5))
+SSH_OPTIONS = (
+    *("-o", "BatchMode=yes", "-o", "ConnectTimeout=15"),
+    *("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4"),
+)
+_BEFORE_SSH = Path(__file__).parents[1] / "resources" / "bin"
 
 #: git settings for every process started now; see configured()
 _SETTINGS: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("settings", default=())
@@ -93,6 +105,20 @@ def _path_with_annex(path: str) -> str:
     )
 
 
+def _patient_ssh(env: dict[str, str]) -> None:
+    """Let whoever calls ``ssh`` do so with :data:`SSH_OPTIONS`.
+
+    git has a setting for it, git-annex another one, and DataLad's RIA stores have none.
+    """
+    ssh = shutil.which("ssh", path=env["PATH"])
+    if ssh and os.path.dirname(ssh) != str(_BEFORE_SSH):
+        env.update(
+            MRISHARE_SSH=ssh,
+            MRISHARE_SSH_OPTIONS=" ".join(SSH_OPTIONS),
+            PATH=os.pathsep.join((str(_BEFORE_SSH), env["PATH"])),
+        )
+
+
 def environment(
     extra: Mapping[str, str] | None = None, settings: Mapping[str, str] | None = None
 ) -> dict[str, str]:
@@ -109,6 +135,7 @@ def environment(
         GIT_PAGER="cat",
         LC_ALL="C.UTF-8",
     )
+    _patient_ssh(env)
     if extra:
         env.update(extra)
     _add_settings(env, settings or {})
@@ -122,7 +149,7 @@ def _command(argv: Sequence[str]) -> str:
 
 def failure(argv: Sequence[str], cwd: Path | str, code: int, stderr: bytes) -> RepoError:
     """The error for a command that ended with ``code``."""
-    lines = stderr.decode("utf-8", "replace").strip().splitlines()
+    lines = in_short(stderr.decode("utf-8", "replace").strip()).splitlines()
     shown = lines[-3:]
     fatal = [line for line in lines if line.startswith("fatal:")]
     if fatal and not set(fatal) & set(shown):  # git's advice came after it
@@ -214,6 +241,17 @@ def annex(cwd: Path | str, *args: str, **kwargs: Any) -> bytes:
     return run(("git", "-c", "core.fsmonitor=false", "annex", *args), cwd, **kwargs)
 
 
+def meanwhile(work: Callable[[], T]) -> Callable[[], T]:
+    """Begin ``work`` in a thread, and return what waits for its result and raises its errors.
+
+    For what is mostly git's work, while there is other work for Python.
+    """
+    pool = ThreadPoolExecutor(max_workers=1)
+    future = pool.submit(copy_context().run, work)
+    pool.shutdown(wait=False)
+    return future.result
+
+
 def _feed(pipe: IO[bytes], chunks: Iterable[bytes]) -> None:
     try:
         for chunk in chunks:
@@ -251,13 +289,14 @@ def stream(
     settings: Mapping[str, str] | None = None,
     ok: Sequence[int] = (0,),
     pass_fds: Sequence[int] = (),
+    silence: float | None = None,
 ) -> Iterator[bytes]:
     """Run a command and yield its output piece by piece, without the separators.
 
     Without ``sep`` the pieces are as they come. ``feed`` is written to its stdin from a
     thread. When the caller stops early, or is killed, the process is killed, but not its
-    children: start ``git-annex``, not ``git annex``. When it fails, the pieces come first,
-    then :class:`RepoError`.
+    children: start ``git-annex``, not ``git annex``. When it fails, or says nothing for
+    ``silence`` seconds, the pieces come first, then :class:`RepoError`.
     """
     process = subprocess.Popen(
         list(argv),
@@ -279,9 +318,12 @@ def stream(
         thread.start()
     finished = False
     try:
-        yield from _split(process.stdout, sep)
+        yield from _split(process.stdout, sep, silence)
         process.wait()
         finished = True
+    except TimeoutError as exc:
+        what = f"`{_command(argv)}` said nothing for {silence:.0f} seconds"
+        raise RepoError(what, where=os.fspath(cwd)) from exc
     finally:
         if not finished:
             process.kill()
@@ -294,9 +336,22 @@ def stream(
         raise failure(argv, cwd, process.returncode, b"".join(errors))
 
 
-def _split(source: IO[bytes], sep: bytes | None) -> Iterator[bytes]:
+def _chunks(source: IO[bytes], silence: float | None) -> Iterator[bytes]:
+    """What comes, as it comes; :class:`TimeoutError` after ``silence`` seconds of nothing."""
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(source, selectors.EVENT_READ)
+        # as much as this is never left in a buffer, where nobody would wait for it
+        while not silence or waiting.select(silence):
+            chunk = source.read1(1 << 18)  # type: ignore[attr-defined]
+            if not chunk:
+                return
+            yield chunk
+        raise TimeoutError
+
+
+def _split(source: IO[bytes], sep: bytes | None, silence: float | None) -> Iterator[bytes]:
     rest = b""
-    while chunk := source.read1(1 << 18):  # type: ignore[attr-defined]
+    for chunk in _chunks(source, silence):
         if sep is None:
             yield chunk
             continue
@@ -308,9 +363,12 @@ def _split(source: IO[bytes], sep: bytes | None) -> Iterator[bytes]:
 
 
 def json_stream(argv: Sequence[str], cwd: Path | str, **kwargs: Any) -> Iterator[dict[str, Any]]:
-    """Like :func:`stream` for commands that print one JSON object a line."""
+    """Like :func:`stream` for commands that print one JSON object a line.
+
+    Other lines are of programs that they start: an rsync that deletes says what.
+    """
     for line in stream(argv, cwd, **kwargs):
-        if line.strip():
+        if line.lstrip().startswith(b"{"):
             yield json.loads(line)
 
 

@@ -11,18 +11,14 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from ..errors import SiblingError
-from .process import complete, git_text
+from ..errors import RepoError, SiblingError
+from .process import SSH_OPTIONS, complete, git_text, stream
 
-#: no question, no wait for a host that is down, no wait for one that went down
-_OPTIONS = (
-    *("-o", "BatchMode=yes", "-o", "ConnectTimeout=15"),
-    *("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4"),
-)
 _SCHEMES = ("ssh", "git+ssh", "ssh+git")
 _AUTHORITY = re.compile(r"((?:[^@]*@)?(?:\[[^\]]*\]|[^:\[\]]*))(?::(\d*))?")
 _SCP = re.compile(r"((?:[^/:\[\]@]+@)?\[[^\]/]+\]|[^/:\[\]]+):(?!:|//)(.+)", re.DOTALL)
@@ -33,13 +29,15 @@ class SshPlace:
     """A directory on another machine.
 
     ``host`` may have a user before it; ``path`` is absolute, or relative to the home there.
-    ``repo`` is the repository whose configuration says which ssh to call.
+    ``repo`` is the repository whose configuration says which ssh to call, ``sibling`` whose
+    place it is, for messages.
     """
 
     host: str
     path: str
     port: int | None = None
     repo: Path = field(default=Path("/"), compare=False)
+    sibling: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         user, at, name = self.host.rpartition("@")
@@ -48,6 +46,13 @@ class SshPlace:
         path = self.path if self.path.startswith(("/", "~")) else f"~/{self.path}"
         path = quote(path, safe="/~!$&'()*+,;=:@")
         return f"ssh://{host}{port}{'' if path.startswith('/') else '/'}{path}"
+
+    def of(self, sibling: str) -> SshPlace:
+        """The same, as the place of this sibling."""
+        return replace(self, sibling=sibling)
+
+    def _where(self) -> str:
+        return f"sibling '{self.sibling}' at {self}" if self.sibling else str(self)
 
     def same(self, other: SshPlace) -> bool:
         """Whether both are one place, whoever logs in there."""
@@ -77,15 +82,32 @@ class SshPlace:
         self._must_be_plain()
         # a function, so that the shell has read all of it before anything else can
         text = f'mrishare() {{\n{script}\n}}\nmrishare "$@" </dev/null\n'
-        there = shlex.join(["sh", "-s", "--", *words])
-        port = ("-p", str(self.port)) if self.port else ()
-        command = _ssh_command(self.repo)
-        argv = ("sh", "-c", f'{command} "$@"', command, *_OPTIONS, *port, self.host, there)
+        argv = self._argv(shlex.join(["sh", "-s", "--", *words]))
         done = complete(argv, self.repo, stdin=text.encode(), timeout=timeout)
         said = done.stderr.decode("utf-8", "replace")
         if done.returncode:
             raise self._refused(said, done.returncode)
         return done.stdout.decode("utf-8", "surrogateescape")
+
+    def stream(self, script: str, *words: str, feed: bytes = b"") -> Iterator[bytes]:
+        """What the script prints there, piece by piece; it reads ``feed``.
+
+        Raises
+        ------
+        SiblingError
+            As :meth:`run` does, after the pieces.
+        """
+        self._must_be_plain()
+        argv = self._argv(shlex.join(["sh", "-c", script, "sh", *words]))
+        try:
+            yield from stream(argv, self.repo, feed=iter((feed,)), sep=None)
+        except RepoError as exc:
+            raise self._refused(exc.what, 1) from exc
+
+    def _argv(self, there: str) -> tuple[str, ...]:
+        port = ("-p", str(self.port)) if self.port else ()
+        command = _ssh_command(self.repo)
+        return ("sh", "-c", f'{command} "$@"', command, *SSH_OPTIONS, *port, self.host, there)
 
     def _must_be_plain(self) -> None:
         """Refuse what a program would take for an option, or what only some servers expand."""
@@ -99,16 +121,20 @@ class SshPlace:
             )
 
     def _refused(self, said: str, code: int) -> SiblingError:
+        reach = " ".join(("ssh", *(("-p", str(self.port)) if self.port else ()), self.host))
         for sign, what, remedy in _REASONS:
             if sign in said:
-                reach = " ".join(("ssh", *(("-p", str(self.port)) if self.port else ()), self.host))
-                return SiblingError(what, where=str(self), remedy=remedy.format(reach=reach))
+                return SiblingError(what, where=self._where(), remedy=remedy.format(reach=reach))
         lines = [line.strip() for line in said.splitlines() if line.strip()]
         reason = lines[-1] if lines else f"exit code {code}"
-        return SiblingError(f"cannot be used over ssh: {reason}", where=str(self))
+        return SiblingError(
+            f"cannot be used over ssh: {reason}",
+            where=self._where(),
+            remedy=f"See what `{reach} true` says",
+        )
 
 
-_AGAIN = "Try `{reach}`, then run this again; nothing was changed"
+_AGAIN = "Try `{reach}`, then run this again"
 _REASONS = (
     (
         "IDENTIFICATION HAS CHANGED",
@@ -196,14 +222,19 @@ df -P -B1 "$place" 2>/dev/null || df -P -k "$place"
 )
 
 
-def free_there(place: SshPlace) -> int | None:
-    """Bytes free on the file system that holds ``place``, None when it does not tell."""
+def room_there(place: SshPlace) -> tuple[int | None, str]:
+    """Bytes free on the file system that holds ``place``, and which one it is there.
+
+    None and an empty string when it does not tell.
+    """
     try:
         said = place.run(_ROOM, place.path, timeout=120).strip().splitlines()
     except SiblingError:
-        return None
-    found = re.search(r"\s\d+\s+-?\d+\s+(-?\d+)\s+\S*%", said[-1]) if said else None
+        return None, ""
+    found = re.search(r"^(.*?)\s+\d+\s+-?\d+\s+(-?\d+)\s+\S*%\s*(.*)$", said[-1]) if said else None
     if not found:
-        return None
+        return None, ""
     unit = 1024 if re.search(r"\b(1024|1K|1k)\S*blocks", said[0]) else 1
-    return max(0, int(found[1]) * unit)
+    # a tmpfs is called tmpfs, each of them
+    device = found[1] if "/" in found[1] else f"{found[1]} {found[3]}"
+    return max(0, int(found[2]) * unit), device

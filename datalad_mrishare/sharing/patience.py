@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 
+from ..errors import SiblingError
 from ..repo.transfer import Moved
 
 #: seconds before each further attempt
@@ -43,6 +44,8 @@ def patiently(
 ) -> Generator[Moved, None, None]:
     """Send ``keys``, and again those whose failure may pass, at most three times.
 
+    So does a sibling that cannot be reached for a moment.
+
     Parameters
     ----------
     send : callable
@@ -56,16 +59,28 @@ def patiently(
     ------
     Moved
         One for each key that ``send`` reported on: success, or the last failure.
+
+    Raises
+    ------
+    SiblingError
+        When the sibling could not be reached in the last attempt, either.
     """
     left = list(keys)
     for wait in (*PAUSES, None):
+        settled = set()
         again = []
-        with closing(send(left)) as sent:
-            for moved in sent:
-                if moved.ok or wait is None or not may_pass(moved.note):
-                    yield moved
-                else:
-                    again.append(moved.key)
+        try:
+            with closing(send(left)) as sent:
+                for moved in sent:
+                    if moved.ok or wait is None or not may_pass(moved.note):
+                        settled.add(moved.key)
+                        yield moved
+                    else:
+                        again.append(moved.key)
+        except SiblingError:
+            if wait is None:
+                raise
+            again = [key for key in left if key not in settled]
         if not again:
             return
         left = again
