@@ -61,6 +61,18 @@ class Registry:
         """Everyone with a record."""
         return frozenset(record.participant_id for record in self.records)
 
+    def next_change(self, after: date) -> date | None:
+        """The first day after ``after`` on which something else may hold, if nothing is recorded.
+
+        A record starts or ends then, or the form it names; None when none ever does.
+        """
+        days: set[date | None] = set()
+        for record in self.records:
+            days |= {record.from_, record.until}
+            if record.form is not None:
+                days.add(self.forms[record.form].end(record.from_, record.until))
+        return min((day for day in days if day is not None and day > after), default=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Resolution:

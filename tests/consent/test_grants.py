@@ -23,6 +23,7 @@ from datalad_mrishare.consent import (
     parse_grant,
     parse_region,
 )
+from datalad_mrishare.consent.forms import check_forms, shipped_document
 from datalad_mrishare.errors import InputError
 
 X, Y = "DS:MONDO:0005148", "DS:MONDO:0004975"
@@ -112,6 +113,16 @@ def test_a_grant_that_permits_nothing_always_fails() -> None:
                 policy, grant, at=date(2026, 5, 3), recall=True, clearance=Deid.ANONYMOUS
             )
             assert component in [failure.component for failure in found]
+
+
+def test_shipped_forms_fit_the_schema() -> None:
+    document = shipped_document()
+    assert len(document.value) >= 5
+    check_forms(document)
+    (name, *_) = document.value
+    document.value[name]["raech"] = "public"
+    with pytest.raises(InputError, match="raech"):
+        check_forms(document)
 
 
 def test_shipped_forms() -> None:

@@ -340,3 +340,24 @@ def test_the_table_keeps_every_record() -> None:
 
     check()
     assert seen["rows"] > 500, seen
+
+
+def test_nothing_changes_before_the_day_that_says_so() -> None:
+    seen: Counter[str] = Counter()
+
+    @some
+    @given(histories(), st.integers(0, 3000), st.sampled_from(FILES))
+    def check(records: tuple[Record, ...], later: int, file: FileScope) -> None:
+        registry = Registry(FORMS, records)
+        change = registry.next_change(DAY)
+        day = DAY + timedelta(later)
+        now = Resolver(registry, DAY).resolve("sub-01", file).grant
+        then = Resolver(registry, day).resolve("sub-01", file).grant
+        if change is None or day < change:
+            assert now == then
+            seen["same"] += not now.is_bottom
+        else:
+            seen["changed"] += now != then
+
+    check()
+    assert seen["same"] > 40 and seen["changed"] > 40, seen
