@@ -89,6 +89,12 @@ def left_behind(path: Path, kind: str, suffix: str = "") -> dict[str, bytes]:
     return found
 
 
+def only_events(repo: Path, before: str, after: str) -> bool:
+    """Whether two commits differ in records of events only."""
+    changed = decode(git(repo, "diff-tree", "-r", "-z", "--name-only", before, after))
+    return all(path.startswith(f"{DIRECTORY}/") for path in changed.split("\0")[:-1])
+
+
 def is_registered(path: Path) -> bool:
     """Whether the checkout at ``path`` holds the event of a registration."""
     if not (path / ".git").exists():

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..errors import SiblingError
 from .annexbranch import _log_names
+from .cloud import CloudPlace
 from .locks import sweep_stale_locks
 from .process import NEUTRAL, annex, git, git_succeeds, git_text
 from .remotes import Place
@@ -114,6 +115,7 @@ def open_half(place: Place, name: str) -> Half:
     SiblingError
         When there is none, it cannot be reached, or it cannot be written.
     """
+    assert not isinstance(place, CloudPlace)  # what is there are bundles, no repository
     if isinstance(place, SshPlace):
         return SshHalf(place, name)
     return open_git_half(place, name)

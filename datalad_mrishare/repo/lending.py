@@ -65,7 +65,7 @@ def take_back(objects: Path) -> None:
     A hard link shares its mode with the steward's object, so only directories are made
     writable, never files.
     """
-    if not objects.is_dir():
+    if objects.is_symlink() or not objects.is_dir():  # what a link leads to was never lent
         return
     for directory, _, files in os.walk(objects):
         if files:

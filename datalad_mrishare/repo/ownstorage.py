@@ -8,20 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ..errors import SiblingError
-from .annexbranch import refresh
-from .contentonly import holds_something, is_content_only, local_settings, storage_place
+from .annexbranch import refresh, remote_configs
+from .cloud import CloudPlace
+from .contentonly import (
+    has_git,
+    holds_something,
+    is_content_only,
+    storage_places,
+)
+from .encrypted import check_recipients, without_cipher
+from .events import DIRECTORY as EVENTS
+from .exporting import refuse_strange
+from .filestore import FileStore
 from .process import git, git_succeeds, git_text
-from .remotes import Place, Remote, place_of, remotes, resolved_url
+from .remotes import Place, Remote, place_of, remotes, resolved_url, storage_settings
 from .ssh import SshPlace
-from .store import Store
+from .trees import read_tree
 from .worktree import Checkout
 
 
 @dataclass(frozen=True)
-class OwnStorage(Store):
+class OwnStorage(FileStore):
     """The sibling ``name`` of ``checkout``."""
 
     checkout: Checkout
@@ -65,6 +76,14 @@ class OwnStorage(Store):
         """Whether it is a special remote and no git half belongs to it."""
         return is_content_only(self.remote.url)
 
+    @cached_property
+    def of_files(self) -> bool:
+        """Whether it is a special remote that holds files under their own names."""
+        if not self.content_only:
+            return False
+        settings = remote_configs(self.repo).get(self.remote.uuid or "", {})
+        return settings.get("exporttree") == "yes"
+
     @property
     def _copied(self) -> str:
         """The ref of the commit whose content such a remote got last."""
@@ -84,8 +103,22 @@ class OwnStorage(Store):
     def place(self) -> Place | None:
         """The sibling's directory, here or behind ssh."""
         if self.content_only:
-            return storage_place(local_settings(self.remote), self.repo)
+            return storage_places({self.name: self.remote}, self.repo).get(self.name)
         return place_of(resolved_url(self.repo, self.url), self.repo)
+
+    @property
+    def content_place(self) -> Place | None:
+        """The directory that takes the content, in a special remote beside the git half."""
+        beside = remotes(self.repo).get(self.remote.depends or "")
+        found = storage_places({"": beside}, self.repo).get("") if beside else None
+        return found or self.place
+
+    def _reach(self, place: Place | None) -> None:
+        """Whether storage can be reached."""
+        if isinstance(place, CloudPlace):
+            has_git(self.repo, self.content_remote, place.uuid, self.env)
+        elif place is not None:
+            holds_something(place, self.name)
 
     def open(self, *, prepare: bool = True) -> None:
         """See that it is there and, with ``prepare``, that it is an annex.
@@ -93,14 +126,19 @@ class OwnStorage(Store):
         Raises
         ------
         SiblingError
-            When the sibling cannot be reached or written.
+            When the sibling cannot be reached or written, or content cannot be encrypted.
         """
+        content = remotes(self.repo).get(self.content_remote, self.remote)
+        settings = without_cipher(storage_settings(self.repo, content))
+        check_recipients(settings, f"sibling '{self.name}'")
         if self.content_only:
-            if self.place is not None:
-                holds_something(self.place, self.name)  # that is, whether it can be reached
+            self._reach(self.place)
             refresh(self.repo, self.env)
             return
         half = self._half()
+        beside = self.content_place
+        if beside != self.place:
+            self._reach(beside)
         if half and prepare:
             with_annex = self.remote.depends is None
             env = self._identity() if isinstance(self.place, SshPlace) else self.env
@@ -139,7 +177,21 @@ class OwnStorage(Store):
 
     def behind(self) -> bool:
         """Whether the sibling lacks something that our git-annex branch knows."""
+        if self.of_files:
+            there = {(e.path, e.oid) for e in self.exported()}
+            return there != {(e.path, e.oid) for e in self._to_lie_there(self.present())}
         return not self.content_only and super().behind()
+
+    def refuse_strange(self) -> None:
+        """Refuse a directory for files in which lies what was not exported from here.
+
+        Raises
+        ------
+        SiblingError
+            When git-annex would write over it, or leave it among the files.
+        """
+        if self.of_files and isinstance(self.place, Path):
+            refuse_strange(self.place, self.repo, self.name, self.exported())
 
     def push(self, commit: str | None, pass_fds: Sequence[int] = ()) -> None:
         """Push the branch (when there is a commit) and the git-annex branch.
@@ -152,7 +204,17 @@ class OwnStorage(Store):
             When the sibling has commits that this dataset has not.
         """
         if self.content_only:
+            if commit and self.of_files:
+                self._stage_events(commit)
+            self._push_files(pass_fds)
             if commit:
                 git(self.repo, "update-ref", self._copied, commit, env=self.env)
             return
         self._push(commit, beside=self.remote.depends is not None, pass_fds=pass_fds)
+
+    def _stage_events(self, commit: str) -> None:
+        """Let the record of what was just done lie there, too."""
+        staged = {e.path: e for e in self.staged()}
+        events = (e for e in read_tree(self.repo, commit) if e.path.startswith(f"{EVENTS}/"))
+        staged |= {e.path: e for e in events}
+        self.stage((e.mode, e.oid, e.path) for e in staged.values())

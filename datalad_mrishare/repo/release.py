@@ -11,21 +11,35 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import RepoError, SiblingError
 from .annexbranch import refresh, remote_configs
-from .contentonly import git_url, has_git, holds_something, is_content_only, storage_place
+from .checksum import Checked
+from .cloud import CREDENTIALS, CloudPlace, hand_over
+from .contentonly import (
+    connect,
+    git_url,
+    has_git,
+    holds_something,
+    is_content_only,
+    storage_place,
+)
+from .encrypted import check_recipients, is_encrypted, make_remote, recipients, without_cipher
+from .exporting import exported, has_git_half, own_uuid, refuse_strange
+from .filestore import FileStore
 from .keys import find_object, object_paths
 from .lending import lend, take_back
 from .locks import sweep_stale_locks
 from .process import NEUTRAL, annex, git, git_succeeds, git_text
+from .reasons import in_a_line
 from .remotes import Place, place_of
-from .store import Store
-from .transfer import Moved, Progress
-from .trees import write_tree
+from .transfer import note_presence
+from .trees import read_tree, write_tree
+from .webhalf import must_take_content
 
 BRANCH = "main"
 #: settings of a special remote that `git annex enableremote` cannot change
@@ -52,15 +66,24 @@ class Address:
         """Whether the git half lies in the storage."""
         return self.storage is not None and is_content_only(self.url)
 
+    @property
+    def of_files(self) -> bool:
+        """Whether files lie there under their own names (``exporttree=yes``)."""
+        return (self.storage or {}).get("exporttree") == "yes"
+
     def place(self, base: Path) -> Place | None:
         """The sibling's directory, here or behind ssh; None where there is none."""
         if self.storage is not None and self.content_only:
             return storage_place(self.storage, base)
         return place_of(self.url, base)
 
+    def storage_place(self, base: Path) -> Place | None:
+        """The directory of the special remote; None where it is none or not in one."""
+        return storage_place(self.storage, base) if self.storage else None
+
 
 @dataclass(frozen=True)
-class ReleaseRepository(Store):
+class ReleaseRepository(FileStore):
     """The release repository of sibling ``name`` in the dataset at ``steward``."""
 
     steward: Path
@@ -95,14 +118,29 @@ class ReleaseRepository(Store):
         return BRANCH
 
     @property
+    def of_files(self) -> bool:
+        """Whether files lie there under their own names."""
+        return self.address.of_files
+
+    @property
     def content_remote(self) -> str:
         """The remote that keys are copied to."""
         return self.address.storage["name"] if self.address.storage else self.name
 
     @property
     def place(self) -> Place | None:
-        """The sibling's directory, here or behind ssh."""
-        return self.address.place(self.steward)
+        """The sibling's directory, here or behind ssh; or where else its content is."""
+        return self._asked_from_here(self.address.place(self.steward))
+
+    @property
+    def content_place(self) -> Place | None:
+        """The place that takes the content, beside the git half or in it."""
+        beside = self.address.storage_place(self.steward)
+        return self._asked_from_here(beside) if beside is not None else self.place
+
+    def _asked_from_here(self, place: Place | None) -> Place | None:
+        """The same place; the release repository has the credentials."""
+        return replace(place, repo=self.path) if isinstance(place, CloudPlace) else place
 
     def open(self, *, prepare: bool = True) -> None:
         """Make it ready: build it when it is missing, tidy up after a killed command.
@@ -112,11 +150,12 @@ class ReleaseRepository(Store):
         SiblingError
             When the sibling cannot be reached or written.
         """
-        half = None
-        if not self.address.content_only:
-            half = self._half()
-        elif self.place is not None:
-            holds_something(self.place, self.name)  # that is, whether it can be reached
+        half = None if self.address.content_only else self._half()
+        beside = self.address.storage_place(self.steward)
+        if beside is not None and not isinstance(beside, CloudPlace):
+            holds_something(beside, self.name)  # that is, whether it can be reached
+        if self.address.storage:
+            check_recipients(self.address.storage, f"sibling '{self.name}'")
         if half and prepare:
             half.make_neutral(self.name, BRANCH, with_annex=self.address.storage is None)
         if self._leads_to() != self.address.url:  # missing, or the sibling is elsewhere now
@@ -124,15 +163,24 @@ class ReleaseRepository(Store):
         sweep_stale_locks(self.path)
         self.take_back_all()
         self._learn()
+        if self.address.storage and is_encrypted(self.address.storage):
+            self._must_agree(self.path)
 
     # the sibling is the truth: what it has no longer, we forget
     _fetching = ("--prune",)
 
     def _learn(self) -> None:
-        if self.address.content_only and not has_git(self.path, self.name, self.uuid(), NEUTRAL):
+        if self.address.content_only and not self._has_git(self.path):
+            self.must_answer()
             refresh(self.path, NEUTRAL)
         else:
             super()._learn()
+
+    def _has_git(self, repo: Path) -> bool:
+        """Whether a git half was pushed to the storage."""
+        if self.address.of_files and isinstance(self.place, Path):
+            return has_git_half(self.place)
+        return has_git(repo, self.name, self.uuid(), NEUTRAL)
 
     def _leads_to(self) -> str | None:
         """Where the release repository that is there leads to, if there is one."""
@@ -156,8 +204,11 @@ class ReleaseRepository(Store):
             f"--initial-branch={BRANCH}",
             building.name,
         )
+        hidden = ("annex.private", "true")
+        if self.address.of_files and self.address.storage:
+            hidden = ("annex.uuid", own_uuid(self.address.storage["uuid"]))
         for key, value in (
-            ("annex.private", "true"),
+            hidden,
             ("user.name", NEUTRAL["GIT_COMMITTER_NAME"]),
             ("user.email", NEUTRAL["GIT_COMMITTER_EMAIL"]),
             ("core.hooksPath", os.devnull),
@@ -188,38 +239,52 @@ class ReleaseRepository(Store):
         refresh(repo, NEUTRAL)
         if self.address.storage:
             self._add_storage(repo, self.address.storage)
+        elif self.place is None:
+            must_take_content(repo, self.name, NEUTRAL)
 
     def _connect_storage(self, repo: Path) -> None:
         """The same for storage that has its git half in itself."""
         settings = self.address.storage or {}
-        words = [f"{k}={v}" for k, v in settings.items() if k != "name"]
-        annex(repo, "initremote", self.name, "autoenable=true", *words, env=NEUTRAL)
+        hand_over(settings["uuid"], self.steward, repo)
+        connect(repo, self.name, settings, NEUTRAL)
         git_url(repo, self.name)
         git(repo, "config", _LEADS_TO, self.address.url)
-        if has_git(repo, self.name, settings["uuid"], NEUTRAL):
+        if self._has_git(repo):
             git(repo, "fetch", "--quiet", self.name, env=NEUTRAL)
             refresh(repo, NEUTRAL)
+        if self.address.of_files and isinstance(self.place, Path):
+            missing = refuse_strange(self.place, repo, self.name, exported(repo, settings["uuid"]))
+            note_presence(repo, settings["uuid"], dict.fromkeys(missing, False), NEUTRAL)
 
     def _add_storage(self, repo: Path, storage: Mapping[str, str]) -> None:
         name = storage["name"]
         settings = {k: v for k, v in storage.items() if k != "name"}
         told = remote_configs(repo).get(storage["uuid"])
+        hand_over(storage["uuid"], self.steward, repo)
         if told is None:
-            words = [f"{k}={v}" for k, v in settings.items()]
-            annex(repo, "initremote", name, "autoenable=true", *words, env=NEUTRAL)
+            secret = {"embedcreds": "no"} if settings.get("type") in CREDENTIALS else {}
+            make_remote(repo, name, {"autoenable": "true", **secret, **settings}, NEUTRAL)
             return
-        for key in _FIXED:
-            if told.get(key) != settings.get(key):
-                raise SiblingError(
-                    f"says that its storage has {key} `{told.get(key)}`, and is declared with"
-                    f" `{settings.get(key)}`",
-                    where=f"sibling '{self.name}'",
-                    remedy="Find out who changed it there; nothing was changed here",
-                )
-        words = [f"{k}={v}" for k, v in settings.items() if k not in (*_FIXED, "uuid")]
+        self._must_agree(repo)
+        words = [f"{k}={v}" for k, v in settings.items() if k not in (*_FIXED, "uuid", "keyid")]
         annex(repo, "enableremote", name, *words, env=NEUTRAL)
         # it leads where our own siblings.yaml says, so nobody has to look at it again
         git(repo, "config", f"remote.{name}.annex-verified", "verified")
+
+    def _must_agree(self, repo: Path) -> None:
+        """Whoever can push to the git half could have content go out in clear, or to himself."""
+        declared = self.address.storage or {}
+        told = without_cipher(remote_configs(repo).get(declared["uuid"], {}))
+        for key in (*_FIXED, "keyid"):
+            said, ours = told.get(key), declared.get(key)
+            if key == "keyid":
+                said, ours = (",".join(sorted(recipients(s))) for s in (told, declared))
+            if said != ours:
+                raise SiblingError(
+                    f"says that its storage has {key} `{said}`, and is declared with `{ours}`",
+                    where=f"sibling '{self.name}'",
+                    remedy="Find out who changed it there; nothing was changed here",
+                )
 
     # -- what the sibling has
 
@@ -229,34 +294,31 @@ class ReleaseRepository(Store):
             return self.address.storage["uuid"]
         return super().uuid()
 
-    def revoked(self, commit: str) -> set[str]:
-        """Keys that an earlier release held and ``commit`` says are no longer shared."""
+    def ever_held(self, commit: str) -> set[str]:
+        """Keys in the release ``commit``, and those that it says earlier ones held."""
+        keys = {e.key for e in read_tree(self.path, commit) if e.key}
         path = f"{commit}:{REVOKED_FILE}"
-        if not git_succeeds(self.path, "cat-file", "-e", path):
-            return set()
-        return set(git_text(self.path, "cat-file", "blob", path).splitlines()[1:])
+        if git_succeeds(self.path, "cat-file", "-e", path):
+            keys.update(git_text(self.path, "cat-file", "blob", path).splitlines()[1:])
+        return keys
 
     # -- content
 
-    def send(
-        self,
-        keys: Sequence[str],
-        *,
-        jobs: int = 1,
-        progress: Progress | None = None,
-        reserve: int = 0,
-        pass_fds: Sequence[int] = (),
-    ) -> Generator[Moved, None, None]:
-        """Lend ``keys``, copy them to the sibling, take them back."""
-        objects = self.path / "annex" / "objects"
+    @contextmanager
+    def _lending(self, keys: Iterable[str]) -> Iterator[None]:
+        """Lend ``keys``; take them back when they were sent."""
+        objects = self.steward_gitdir / "annex/objects"
         try:
-            for key in keys:
-                lend(self._steward_object(key), objects / object_paths(key)[1])
-            yield from super().send(
-                keys, jobs=jobs, progress=progress, reserve=reserve, pass_fds=pass_fds
-            )
+            # of a tree of files some can lie there that are no longer here
+            self._lend(k for k in keys if not self.of_files or find_object(objects, k))
+            yield
         finally:
             self.take_back_all()
+
+    def _lend(self, keys: Iterable[str]) -> None:
+        objects = self.path / "annex" / "objects"
+        for key in keys:
+            lend(self._steward_object(key), objects / object_paths(key)[1])
 
     def _steward_object(self, key: str) -> Path:
         found = find_object(self.steward_gitdir / "annex/objects", key)
@@ -265,8 +327,19 @@ class ReleaseRepository(Store):
         return found
 
     def take_back_all(self) -> None:
-        """Remove everything lent, leaving the steward's own objects as they are."""
+        """Remove everything lent, leaving the steward's own objects as they are.
+
+        A killed git-annex leaves a link to what it was handing to rsync.
+        """
         take_back(self.path / "annex" / "objects")
+        take_back(self.path / "annex" / "tmp")
+
+    def compare(self, pass_fds: Sequence[int] = ()) -> list[Checked]:
+        """Compare what is there with its checksums; what is damaged is dropped there."""
+        found = super().compare(pass_fds)
+        # it keeps nothing, and nothing damaged
+        shutil.rmtree(self.path / "annex/bad", ignore_errors=True)
+        return found
 
     # -- the release
 
@@ -298,9 +371,27 @@ class ReleaseRepository(Store):
 
     def push(self, commit: str | None, pass_fds: Sequence[int] = ()) -> None:
         """Push the release (when there is one) and what git-annex knows, both or neither."""
+        self._push_files(pass_fds)
         beside = self.address.storage is not None
         options: tuple[str, ...] = ("--atomic",)
         if self.address.content_only:
             # git-remote-annex knows neither the word nor commits without a ref
             options, commit = (), commit and f"refs/heads/{BRANCH}"
-        self._push(commit, *options, beside=beside, pass_fds=pass_fds)
+        said = self._push(commit, *options, beside=beside, pass_fds=pass_fds)
+        if self.address.content_only:
+            self._must_have(said, *([BRANCH] if commit else []), "git-annex")
+
+    def _must_have(self, told: str, *branches: str) -> None:
+        """Ask whether branches are there: of a bundle that failed git says that all is well."""
+        said = git_text(self.path, "ls-remote", self.name, env=NEUTRAL, ok=(0, 128))
+        there = {line.partition("\t")[::2] for line in said.splitlines()}
+        for branch in branches:
+            ref = f"refs/heads/{branch}"
+            if (git_text(self.path, "rev-parse", ref), ref) not in there:
+                reason = f"`{branch}` did not arrive" + (f" ({in_a_line(told)})" if told else "")
+                self.must_answer()
+                raise self._full(reason) or RepoError(
+                    f"did not take the git half: {reason}",
+                    where=f"sibling '{self.name}'",
+                    remedy=f"See what it says: git -C {self.path} push {self.name} {branch}",
+                )

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .annexbranch import remote_configs
+from .cloud import CloudPlace
 from .process import git, git_text
 from .ssh import SshPlace, ssh_place
 
-Place = Path | SshPlace
-"""A directory: on this machine, or behind ssh."""
+Place = Path | SshPlace | CloudPlace
+"""A directory, on this machine or behind ssh; or storage that is reached by a URL."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def local_path(url: str, base: Path) -> Path | None:
     return Path(os.path.normpath(base / os.path.expanduser(url)))
 
 
-def place_of(url: str, base: Path) -> Place | None:
+def place_of(url: str, base: Path) -> Path | SshPlace | None:
     """The directory that a remote's URL means, or None where it means none.
 
     ``base`` is the repository whose remote it is.
@@ -100,6 +101,8 @@ def place_of(url: str, base: Path) -> Place | None:
 
 def same_place(a: Place, b: Place) -> bool:
     """Whether both are one directory."""
+    if isinstance(a, CloudPlace) or isinstance(b, CloudPlace):
+        return a == b
     if isinstance(a, SshPlace) or isinstance(b, SshPlace):
         return isinstance(a, SshPlace) and isinstance(b, SshPlace) and a.same(b)
     ends = [os.path.realpath(path).removesuffix("/.git") for path in (a, b)]
@@ -111,7 +114,19 @@ def resolved_url(repo: Path, url: str) -> str:
     return git_text(repo, "ls-remote", "--get-url", url)
 
 
-def store_place(url: str, base: Path) -> Place | None:
+def refs_at(repo: Path, url: str) -> list[str]:
+    """Every ref of the repository at ``url``, where nothing but git can look.
+
+    Raises
+    ------
+    RepoError
+        When it cannot be reached.
+    """
+    listed = git_text(repo, "ls-remote", "--quiet", url).splitlines()
+    return [name for name in (line.partition("\t")[2] for line in listed) if name != "HEAD"]
+
+
+def store_place(url: str, base: Path) -> Path | SshPlace | None:
     """The directory of a RIA store with a ``ria+file://`` or ``ria+ssh://`` URL.
 
     >>> store_place("ria+file:///srv/store#x", Path("/")), store_place("ria+http://h/s", Path("/"))

@@ -27,6 +27,8 @@ here="$(pwd -P)"
 [ "$gitdir" = "$here" ] || [ "${gitdir%/*}" = "$here" ] || { echo "around $gitdir"; return 0; }
 [ -w "$gitdir" ] || echo "readonly -"
 command -v git-annex >/dev/null && command -v git-annex-shell >/dev/null && echo "program -"
+find "$gitdir"/*.lock "$gitdir"/annex/*.lock "$gitdir/refs" 2>/dev/null \
+    -name '*.lock' -type f -mmin +10 | head -n 1 | sed 's/^/stale /'
 echo "bare $(git rev-parse --is-bare-repository)"
 echo "head $(git symbolic-ref -q HEAD)"
 echo "uuid $(git config --local annex.uuid)"
@@ -51,6 +53,29 @@ if [ "$3" = all ] || [ -n "$foreign" ]; then
         head -n 1)" ] || echo "files -"
 fi
 return 0
+"""
+)
+
+#: removes lock files of git that a killed command left: our account's, minutes old, and no
+#: process of the account has them open or runs git there (only those can be looked at)
+_SWEEP = (
+    GO_THERE
+    + r"""
+cd "$place" && [ -d /proc/self/fd ] || return 0
+gitdir="$(git rev-parse --absolute-git-dir)"
+gitdir="$(cd "$gitdir" && pwd -P)"
+for process in /proc/[0-9]*; do
+    case "$(cat "$process/comm" 2>/dev/null) $(readlink "$process/cwd" 2>/dev/null)/" in
+    git*" $gitdir/"* | git*" ${gitdir%/.git}/"*) return 0 ;;
+    esac
+done
+held="$(ls -l /proc/[0-9]*/fd 2>/dev/null | sed -n 's/.* -> //p')"
+[ -n "$held" ] || return 0
+find "$gitdir"/*.lock "$gitdir"/annex/*.lock "$gitdir/refs" 2>/dev/null \
+    -name '*.lock' -type f -mmin +10 | while IFS= read -r file; do
+    [ -O "$file" ] || continue
+    printf '%s\n' "$held" | grep -q -x -F -e "$file" || rm -f "$file"
+done
 """
 )
 
@@ -93,7 +118,7 @@ class SshHalf:
     """A git repository of a sibling behind ssh, as it was when last looked at."""
 
     def __init__(self, place: SshPlace, name: str):
-        self.place, self.name = place, name
+        self.place, self.name = place.of(name), name
         self._seen = self._look()
         self._must_be_usable()
 
@@ -172,6 +197,7 @@ class SshHalf:
 
     def make_neutral(self, name: str, branch: str, *, with_annex: bool) -> None:
         """Prepare it for releases, as on a path; nothing when that was done before."""
+        self._sweep()
         who, mail = NEUTRAL["GIT_COMMITTER_NAME"], NEUTRAL["GIT_COMMITTER_EMAIL"]
         # what holds our own commits only is ours, and stays
         unmake = "foreign" in self._seen and not self.contents()
@@ -186,6 +212,7 @@ class SshHalf:
         self, name: str, branch: str, *, with_annex: bool, env: Mapping[str, str]
     ) -> bool:
         """Prepare it as own storage; return whether it has become an annex by that."""
+        self._sweep()
         heads = any(ref.startswith("refs/heads/") for ref in self.refs())
         branch = branch if self.bare and not heads and not self._on_branch(branch) else ""
         annex = name if with_annex and not self.annexed() else ""
@@ -193,6 +220,11 @@ class SshHalf:
             who = env.get("GIT_COMMITTER_NAME", ""), env.get("GIT_COMMITTER_EMAIL", "")
             self._prepare(branch, annex, "own", "keep", *who)
         return bool(annex)
+
+    def _sweep(self) -> None:
+        """Remove stale locks, as on a path; a look has told whether there are any."""
+        if "stale" in self._seen:
+            self.place.run(_SWEEP, self.place.path)
 
     def _on_branch(self, branch: str) -> bool:
         ref = f"refs/heads/{branch}"

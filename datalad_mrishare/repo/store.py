@@ -6,17 +6,32 @@ here asks and moves; what goes there, and where from, is theirs.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from ..errors import SiblingError
+from ..errors import RepoError, SiblingError
 from .annexbranch import discover_remotes, read_logs, refresh, same_knowledge
+from .checksum import Checked, compare_content
+from .cloud import CloudPlace
 from .contentonly import of_git
 from .githalf import Half, open_half
-from .process import git, git_succeeds, git_text
+from .process import complete, failure, git, git_succeeds, git_text
 from .remotes import Place, place_of, remotes
+from .room import free_bytes
+from .ssh import SshPlace
 from .transfer import Moved, Progress, copy_keys, drop_keys, keys_present, note_presence
+from .webhalf import must_answer
+
+#: with fewer bytes free, a push that fails is taken to fail for that
+_ROOM_FOR_GIT = 10_000_000
+#: seconds without a word, not even of progress, after which nobody waits any longer: git-annex
+#: waits for an HTTP server that has fallen silent as long as the connection stands
+SILENCE = 600.0
+#: seconds for which a host that answered is not asked again
+_ANSWERED = 10.0
 
 
 class Store(ABC):
@@ -54,6 +69,11 @@ class Store(ABC):
         """The sibling's directory, here or behind ssh; None where there is none."""
         return place_of(self.url, self.repo)
 
+    @property
+    def content_place(self) -> Place | None:
+        """The directory that takes the content; where room is looked for."""
+        return self.place
+
     def _half(self) -> Half | None:
         """The git half, opened; None where only git itself can look.
 
@@ -65,19 +85,74 @@ class Store(ABC):
         place = self.place
         return None if place is None else open_half(place, self.name)
 
+    def must_answer(self) -> None:
+        """Ask whether the sibling can be reached.
+
+        git says why it failed in words of its own, and git-annex takes what does not answer for
+        what is not there.
+
+        Raises
+        ------
+        SiblingError
+            In one sentence, when it cannot.
+        """
+        for place in dict.fromkeys((self.place, self.content_place)):
+            if isinstance(place, SshPlace):
+                place.of(self.name).run("true", timeout=120)
+            elif isinstance(place, Path) and not place.is_dir():
+                raise SiblingError(
+                    "cannot be reached: there is no such directory",
+                    where=f"sibling '{self.name}' at {place}",
+                    remedy="Mount or restore it and run this again",
+                )
+        if self.place is None and self.by_web:
+            must_answer(self.repo, self.content_remote, self.env)
+
+    @property
+    def by_web(self) -> bool:
+        """Whether content goes by ``annex+https``."""
+        found = remotes(self.repo).get(self.content_remote)
+        return found is not None and "annexurl" in found.settings
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """When git fails inside, say whose sibling it was, and whether it can be reached."""
+        try:
+            yield
+        except RepoError as exc:
+            self.must_answer()
+            where = f"sibling '{self.name}' at {self.place or self.url}"
+            raise RepoError(exc.what, where=where, remedy=exc.remedy) from exc
+
+    def _while_it_answers(
+        self, moving: Generator[Moved, None, None]
+    ) -> Generator[Moved, None, None]:
+        """Stop at a failure when the sibling can no longer be reached.
+
+        git-annex would try every other key, and wait for each.
+        """
+        answered = -_ANSWERED
+        with closing(moving):
+            for moved in moving:
+                if not moved.ok and time.monotonic() - answered > _ANSWERED:
+                    self.must_answer()
+                    answered = time.monotonic()
+                yield moved
+
     def _learn(self) -> None:
         """Take in what the sibling knows: while it received, it noted things, too."""
-        git(self.repo, "fetch", "--quiet", *self._fetching, self.name, env=self.env)
+        with self._reaching():
+            git(self.repo, "fetch", "--quiet", *self._fetching, self.name, env=self.env)
         refresh(self.repo, self.env)
 
     _fetching: tuple[str, ...] = ()
 
     def uuid(self) -> str:
         """annex uuid of the repository that holds the sibling's content."""
-        found = remotes(self.repo)[self.content_remote].uuid
+        found = self.known_uuid()
         if found is None:
             discover_remotes(self.repo, self.env)
-            found = remotes(self.repo)[self.content_remote].uuid
+            found = self.known_uuid()
         if found is None:
             raise SiblingError(
                 "git-annex does not know its uuid",
@@ -85,6 +160,11 @@ class Store(ABC):
                 remedy=f"See what `git -C {self.repo} annex info {self.content_remote}` says",
             )
         return found
+
+    def known_uuid(self) -> str | None:
+        """The same where git-annex knows it already; nobody is asked."""
+        found = remotes(self.repo).get(self.content_remote)
+        return found.uuid if found else None
 
     def present(self) -> set[str]:
         """Keys that the sibling has according to the location log."""
@@ -99,6 +179,12 @@ class Store(ABC):
             return None
         return git_text(self.repo, "rev-parse", ref)
 
+    def tips(self) -> dict[str, str]:
+        """The sibling's refs as last seen, and what they are at."""
+        seen = (f"refs/remotes/{self.name}/", f"refs/mrishare/copied/{self.name}")
+        raw = git_text(self.repo, "for-each-ref", "--format=%(refname) %(objectname)", *seen)
+        return dict(line.split(" ", 1) for line in raw.splitlines())
+
     def send(
         self,
         keys: Sequence[str],
@@ -109,28 +195,68 @@ class Store(ABC):
         pass_fds: Sequence[int] = (),
     ) -> Generator[Moved, None, None]:
         """Copy ``keys`` to the sibling."""
-        yield from copy_keys(
-            self.repo,
-            self.content_remote,
-            keys,
-            jobs=jobs,
-            progress=progress,
-            reserve=reserve,
-            env=self.env,
-            pass_fds=pass_fds,
-        )
+        with self._named():
+            moving = copy_keys(
+                self.repo,
+                self.content_remote,
+                keys,
+                jobs=jobs,
+                progress=progress,
+                reserve=reserve,
+                env=self.env,
+                pass_fds=pass_fds,
+                silence=self._silence(),
+            )
+            yield from self._while_it_answers(moving)
 
     def drop(
         self, keys: Sequence[str], pass_fds: Sequence[int] = ()
     ) -> Generator[Moved, None, None]:
         """Drop ``keys`` at the sibling; the caller has made sure that another copy exists."""
-        yield from drop_keys(
-            self.repo, self.content_remote, keys, force=True, env=self.env, pass_fds=pass_fds
-        )
+        with self._named():
+            moving = drop_keys(
+                self.repo,
+                self.content_remote,
+                keys,
+                force=True,
+                env=self.env,
+                pass_fds=pass_fds,
+                silence=self._silence(),
+            )
+            yield from self._while_it_answers(moving)
 
     def check(self, keys: Iterable[str]) -> dict[str, bool]:
-        """Ask the sibling itself which of ``keys`` it has."""
-        return keys_present(self.repo, self.content_remote, keys, env=self.env)
+        """Ask the sibling itself which of ``keys`` it has.
+
+        Raises
+        ------
+        SiblingError
+            When it cannot be asked.
+        """
+        with self._named():
+            silence = self._silence()
+            found = keys_present(self.repo, self.content_remote, keys, self.env, silence)
+        if not all(found.values()):
+            self.must_answer()
+        return found
+
+    def _silence(self) -> float | None:
+        """How long to wait for a word; others than these may have nothing to tell for long."""
+        return SILENCE if isinstance(self.content_place, CloudPlace) else None
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Let what goes wrong on the way name the sibling, not the repository at this end."""
+        try:
+            yield
+        except RepoError as exc:
+            where = f"sibling '{self.name}'"
+            raise SiblingError(exc.what, where=where, remedy=exc.remedy) from exc
+
+    def compare(self, pass_fds: Sequence[int] = ()) -> list[Checked]:
+        """Compare what is there with its checksums; what is damaged is dropped there."""
+        remote = self.content_remote
+        return list(compare_content(self.repo, remote, env=self.env, pass_fds=pass_fds))
 
     def note(self, found: Mapping[str, bool]) -> None:
         """Put right what git-annex thinks the sibling has."""
@@ -138,23 +264,40 @@ class Store(ABC):
 
     def _push(
         self, commit: str | None, *options: str, beside: bool, pass_fds: Sequence[int]
-    ) -> None:
+    ) -> str:
         """Push the branch (when there is a commit) and what git-annex knows.
 
         ``beside``: whether the content is beside the git half, not in it. A git half with an
-        annex of its own writes its own git-annex branch.
+        annex of its own writes its own git-annex branch. Returns what git said while it did.
+
+        Raises
+        ------
+        SiblingError, RepoError
+            When it did not arrive.
         """
         self._learn()
         target = "git-annex" if beside else "synced/git-annex"
         refs = [f"refs/heads/git-annex:refs/heads/{target}"]
         if commit:
             refs.insert(0, f"{commit}:refs/heads/{self.branch}")
-        git(
-            self.repo,
-            *("push", "--quiet", *options, self.name, *refs),
-            env=self.env,
-            timeout=None,
-            pass_fds=pass_fds,
+        # the reserve is for content, and that has been sent
+        argv = ("git", "-c", "annex.diskreserve=0", "push", "--quiet", *options, self.name, *refs)
+        with self._reaching():
+            done = complete(argv, self.repo, env=self.env, timeout=None, pass_fds=pass_fds)
+            if done.returncode:
+                failed = failure(argv, self.repo, done.returncode, done.stderr)
+                raise self._full(failed.what) or failed
+        return done.stderr.decode("utf-8", "replace")
+
+    def _full(self, reason: str) -> RepoError | None:
+        """The error for a git half that there is no room for; None where there is room."""
+        free = None if self.place is None else free_bytes(self.place, fresh=True)
+        if free is None or free > _ROOM_FOR_GIT:
+            return None
+        return RepoError(
+            f"has no room for the git half ({free} bytes free there): {reason}",
+            where=f"sibling '{self.name}'",
+            remedy="Make room there, then run this again: the content that arrived stays there",
         )
 
     def behind(self) -> bool:

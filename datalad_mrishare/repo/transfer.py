@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from .process import annex, json_stream, stream
+from .reasons import in_a_line
+from .remotes import remotes
 from .trees import encode
 
 Progress = Callable[[str, int], None]
@@ -39,16 +41,36 @@ def copy_keys(
     reserve: int = 0,
     env: Mapping[str, str] | None = None,
     pass_fds: Sequence[int] = (),
+    silence: float | None = None,
 ) -> Generator[Moved, None, None]:
     """Copy ``keys`` from ``repo`` to ``remote``, leaving ``reserve`` bytes free there.
 
     Left to itself git-annex keeps 100 MB free, and of a small file system says no more
     than that sending failed.
     """
-    options = ["--json-progress"] if progress else []
+    options = ["--json-progress"] if progress or silence else []
     argv = _batch("copy", "--to", remote, *options, f"-J{jobs}")
-    settings = {"annex.diskreserve": str(reserve)}
-    yield from _move(argv, repo, keys, progress, env, pass_fds, settings)
+    settings = _reserving(repo, remote, reserve)
+    yield from _move(argv, repo, keys, progress, env, pass_fds, settings, silence)
+
+
+def _reserving(repo: Path, remote: str, reserve: int) -> dict[str, str]:
+    """git settings that keep ``reserve`` bytes free where ``remote`` is.
+
+    Behind ssh another git-annex takes the content, which hears of settings by its environment.
+    """
+    known = remotes(repo).get(remote)
+    shell = (known.settings.get("annex-shell") if known else None) or "git-annex-shell"
+    there = ("COUNT=1", "KEY_0=annex.diskreserve", f"VALUE_0={reserve}")
+    words = ("env", *(f"GIT_CONFIG_{word}" for word in there), shell)
+    return {"annex.diskreserve": str(reserve), f"remote.{remote}.annex-shell": " ".join(words)}
+
+
+def fetch_keys(
+    repo: Path, remote: str, keys: Sequence[str], *, env: Mapping[str, str] | None = None
+) -> Generator[Moved, None, None]:
+    """Get ``keys`` from ``remote``; git-annex compares what comes with its checksum."""
+    yield from _move(_batch("copy", "--from", remote), repo, keys, None, env, ())
 
 
 def drop_keys(
@@ -59,10 +81,11 @@ def drop_keys(
     force: bool = False,
     env: Mapping[str, str] | None = None,
     pass_fds: Sequence[int] = (),
+    silence: float | None = None,
 ) -> Generator[Moved, None, None]:
     """Drop ``keys`` from ``remote``; ``force`` when the caller knows of another copy."""
     argv = _batch("drop", "--from", remote, *(["--force"] if force else []))
-    yield from _move(argv, repo, keys, None, env, pass_fds)
+    yield from _move(argv, repo, keys, None, env, pass_fds, silence=silence)
 
 
 def _batch(*words: str) -> tuple[str, ...]:
@@ -77,6 +100,7 @@ def _move(
     env: Mapping[str, str] | None,
     pass_fds: Sequence[int],
     settings: Mapping[str, str] | None = None,
+    silence: float | None = None,
 ) -> Generator[Moved, None, None]:
     if not keys:
         return
@@ -84,7 +108,7 @@ def _move(
     feed = (key.encode("utf-8", "surrogateescape") + b"\n" for key in keys)
     # exit code 1: some keys failed, and each says so itself
     options: dict[str, Any] = {"env": env, "settings": settings, "pass_fds": pass_fds}
-    records = json_stream(argv, repo, feed=feed, ok=(0, 1), **options)
+    records = json_stream(argv, repo, feed=feed, ok=(0, 1), silence=silence, **options)
     for record in records:
         if "byte-progress" in record:
             key = (record.get("action") or {}).get("key")
@@ -103,13 +127,17 @@ def _move(
 def _reason(record: Mapping[str, Any]) -> str:
     if record.get("success"):
         return ""
-    words = [str(m).strip() for m in record.get("error-messages") or ()]
-    words.append(str(record.get("note") or "").strip())
+    said = [*(record.get("error-messages") or ()), record.get("note") or ""]
+    words = dict.fromkeys(in_a_line(str(s)) for s in said)
     return "; ".join(w for w in words if w) or "no reason given"
 
 
 def keys_present(
-    repo: Path, remote: str, keys: Iterable[str], env: Mapping[str, str] | None = None
+    repo: Path,
+    remote: str,
+    keys: Iterable[str],
+    env: Mapping[str, str] | None = None,
+    silence: float | None = None,
 ) -> dict[str, bool]:
     """Ask ``remote`` itself which of ``keys`` it has, whatever the location log says."""
     asked = list(keys)
@@ -117,7 +145,8 @@ def keys_present(
         return {}
     feed = (key.encode("utf-8", "surrogateescape") + b"\n" for key in asked)
     argv = ("git-annex", "checkpresentkey", "--batch", remote)
-    answers = [line.strip() == b"1" for line in stream(argv, repo, feed=feed, env=env, ok=(0, 1))]
+    lines = stream(argv, repo, feed=feed, env=env, ok=(0, 1), silence=silence)
+    answers = [line.strip() == b"1" for line in lines]
     answers += [False] * (len(asked) - len(answers))
     return dict(zip(asked, answers, strict=False))
 
@@ -147,3 +176,13 @@ class ByteCount:
             self._done[key] = count
         if self._report:
             self._report(count - before)
+
+
+def metered(
+    show: Callable[[int, int], None] | None, total: int
+) -> tuple[ByteCount, Callable[[], None]]:
+    """A counter that tells ``show`` of bytes just done and in all, and what to call at the end."""
+    if show is None or not total:
+        return ByteCount(None), lambda: None
+    show(0, total)
+    return ByteCount(lambda count: show(count, total)), lambda: show(-1, total)

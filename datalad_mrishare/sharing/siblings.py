@@ -8,15 +8,16 @@ and declaring again goes on where it stopped.
 
 from __future__ import annotations
 
-import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..consent.grants import Reach
 from ..consent.yamltext import load_yaml
 from ..errors import InputError, SiblingError
+from ..repo import webhalf
 from ..repo.annexbranch import remote_configs
 from ..repo.contentonly import (
     holds_something,
@@ -29,16 +30,17 @@ from ..repo.process import annex, git
 from ..repo.release import Address, ReleaseRepository
 from ..repo.remotes import (
     Remote,
+    refs_at,
     remotes,
     remove_remote,
 )
-from ..repo.ssh import SshPlace
 from ..repo.worktree import Checkout
-from .addresses import address_of, fresh_storage, refuse_unserved
+from .addresses import address_of, fresh_sibling, refuse_tree, refuse_unserved
 from .policies import SIBLINGS_FILE, Policy, check_name, load_policies, parse_policy, presets
 from .preflight import leading_to
 from .registry import read_file_at, uncommitted
 from .snapshot import dataset_id, require_registered
+from .storage import ENCRYPT, unencrypted
 
 
 @dataclass(frozen=True)
@@ -163,9 +165,14 @@ def _declare_own(
         )
     own = OwnStorage(checkout, name)
     where = own.url or str(own.place or name)  # raises when there is no such remote
+    settings = remote_configs(checkout.path).get(own.known_uuid() or "", {})
     if own.content_only:
-        configs = remote_configs(checkout.path)
-        refuse_unserved(configs.get(own.remote.uuid or "", {}), f"sibling '{name}'")
+        refuse_unserved(settings, f"sibling '{name}'", files=True)
+    else:
+        refuse_tree(settings, f"sibling '{name}'")
+    if before is None:
+        own.refuse_strange()
+    _must_encrypt(policy, settings, own.content_only)
     if dry_run:
         return Declared(policy, before != policy, False, where)
     changed = _save(checkout, name, written)
@@ -197,6 +204,13 @@ def _declare_shared(
             remedy=f"Create it, for example: git init --bare DIR && git remote add {name} DIR",
         )
     policy = _parsed(name, written)
+    _must_encrypt(policy, address.storage or {}, address.content_only)
+    if (address.storage or {}).get("public") == "yes" and policy.grant.reach < Reach.PUBLIC:
+        raise SiblingError(
+            f"may be read by everybody (public=yes), and the policy says {policy.grant.reach.word}",
+            where=f"sibling '{name}'",
+            remedy="Make another one without public=yes",
+        )
     halves = _halves(checkout, name, address)
     if dry_run:
         return Declared(policy, policy != before, bool(halves), address.url)
@@ -214,6 +228,13 @@ def _declare_shared(
     return Declared(policy, changed, bool(halves), address.url)
 
 
+def _must_encrypt(policy: Policy, settings: Mapping[str, str], content_only: bool) -> None:
+    """Refuse storage that others can read where the policy promises that they cannot."""
+    readable = unencrypted(settings, beside_git=not content_only) if policy.encryption else None
+    if readable:
+        raise SiblingError(readable, where=f"sibling '{policy.name}'", remedy=ENCRYPT)
+
+
 def _halves(checkout: Checkout, name: str, address: Address) -> list[str]:
     """The remotes of the steward's repository that are the sibling; one after a kill."""
     known = remotes(checkout.path)
@@ -227,11 +248,17 @@ def _must_be_movable(
     checkout: Checkout, name: str, address: Address, declared: Address | None
 ) -> None:
     place = address.place(checkout.path)
-    assert place is not None
     if address.content_only:
-        found = ["files"] if holds_something(place, name) else []
+        found = []
+    elif place is None and address.storage:
+        found = [f"ref {ref}" for ref in refs_at(checkout.path, address.url)]
+    elif place is None:
+        found = webhalf.contents(checkout.path, address.url, name)
     else:
         found = open_half(place, name).contents()
+    beside = address.storage_place(checkout.path)
+    if beside is not None and holds_something(beside, name):
+        found.append(f"files in '{(address.storage or {})['name']}'")
     if found and address == declared:
         raise SiblingError(
             "is served from its release repository, and a remote of this dataset leads there",
@@ -239,28 +266,15 @@ def _must_be_movable(
             remedy=f"Remove that, then run this again: git remote remove {name}",
         )
     if found:
+        tells = f" ({found[0]}{', ...' if len(found) > 1 else ''}): what was pushed there by hand"
+        tells += " tells about everyone in this dataset"
         if address.content_only:
-            raise SiblingError(
-                "is not empty: what was put there by hand is not known to be permitted",
-                where=f"sibling '{name}'",
-                remedy=f"Share through a fresh one: {fresh_storage(address, place)}"
-                f" && datalad mrishare-sibling {name}-release --policy PRESET",
-            )
-        fresh = f"{address.url.rstrip('/')}-release"
-        make = f"git init --bare {shlex.quote(fresh)}"
-        if isinstance(place, SshPlace):
-            port = f"-p {place.port} " if place.port else ""
-            path = shlex.quote(f"{place.path.rstrip('/')}-release")
-            make = f"ssh {port}{place.host} git init --bare {shlex.quote(path)}"
+            tells = ": what was put there by hand is not known to be permitted"
         raise SiblingError(
-            f"is not empty ({found[0]}{', ...' if len(found) > 1 else ''}): what was pushed there"
-            " by hand tells about everyone in this dataset",
+            f"is not empty{tells}",
             where=f"sibling '{name}'",
-            remedy=(
-                f"Share through a fresh one: {make}"
-                f" && git remote add {name}-release {shlex.quote(fresh)}"
-                f" && datalad mrishare-sibling {name}-release --policy PRESET"
-            ),
+            remedy=f"Share through a fresh one: {fresh_sibling(address, name, checkout.path)}"
+            f" && datalad mrishare-sibling {name}-release --policy PRESET",
         )
     storage = address.storage["name"] if address.storage else None
     for other in leading_to(address, checkout.path):
@@ -342,10 +356,7 @@ def _bring_back(checkout: Checkout, name: str, address: Address) -> None:
     known = remotes(checkout.path)
     if address.content_only:
         if name not in known:
-            fixed = ("name", "uuid", "type", "encryption")
-            words = [f"{k}={v}" for k, v in (address.storage or {}).items() if k not in fixed]
-            annex(checkout.path, "enableremote", name, *words, env=checkout.identity)
-            git(checkout.path, "config", f"remote.{name}.annex-verified", "verified")
+            _enable(checkout, name, address)
         shutil.rmtree(checkout.ours / name, ignore_errors=True)
         return
     if name not in known:
@@ -353,10 +364,18 @@ def _bring_back(checkout: Checkout, name: str, address: Address) -> None:
     if address.storage:
         stored = address.storage["name"]
         if stored not in known:
-            annex(checkout.path, "enableremote", stored, env=checkout.identity)
+            _enable(checkout, stored, address)
         git(checkout.path, "config", f"remote.{name}.annex-ignore", "true")
         git(checkout.path, "config", f"remote.{name}.datalad-publish-depends", stored)
     shutil.rmtree(checkout.ours / name, ignore_errors=True)
+
+
+def _enable(checkout: Checkout, name: str, address: Address) -> None:
+    """Make a special remote one of this dataset again."""
+    fixed = ("name", "uuid", "type", "externaltype", "encryption", "keyid", "exporttree")
+    words = [f"{k}={v}" for k, v in (address.storage or {}).items() if k not in fixed]
+    annex(checkout.path, "enableremote", name, *words, env=checkout.identity)
+    git(checkout.path, "config", f"remote.{name}.annex-verified", "verified")
 
 
 def declared_names(checkout: Checkout) -> tuple[str, ...]:

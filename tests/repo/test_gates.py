@@ -127,6 +127,8 @@ def commands(text: str, dataset: Path, kind: object) -> list[list[str]]:
 
 
 def try_all(dataset: Path, place: Path, text: str, kind: object) -> None:
+    # DataLad has git-annex wait 1, 2 and 4 seconds to send again what a lock refuses
+    run(dataset, "git", "config", "datalad.annex.retry", "0")
     (dataset / "new.txt").write_text("something to sync\n")
     before = contents(place)
     for argv in commands(text, dataset, kind):

@@ -16,6 +16,7 @@ from mirrors import add_path, consent, keys_at, keys_of, publish
 
 from datalad_mrishare.errors import RepoError
 from datalad_mrishare.repo.lending import lend, take_back
+from datalad_mrishare.repo.locks import sweep_after_kill
 
 
 def seen(path: Path) -> tuple[int, ...]:
@@ -146,3 +147,15 @@ def test_publishing_leaves_every_object_of_the_steward_as_it_was(
     with unlocked.open("ab") as file:
         file.write(b"edited")
     run(place, "git", "annex", "fsck", "--all")
+
+
+def test_nothing_is_taken_back_through_a_link(tmp_path: Path) -> None:
+    elsewhere, gitdir = tmp_path / "elsewhere", tmp_path / "dataset/.git"
+    elsewhere.mkdir()
+    (elsewhere / "mine").touch()
+    (gitdir / "annex/tmp/rsynctmp.1").mkdir(parents=True)
+    (gitdir / "annex/tmp/rsynctmp.1/left").touch()
+    (gitdir / "annex/tmp/rsynctmp.0").symlink_to(elsewhere)
+    sweep_after_kill(gitdir, gitdir.parent)
+    assert (elsewhere / "mine").exists()
+    assert not (gitdir / "annex/tmp/rsynctmp.1").exists()

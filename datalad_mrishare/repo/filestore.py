@@ -1,0 +1,150 @@
+"""A store whose sibling may hold files under their own names (``exporttree=yes``).
+
+Content goes there, and leaves, by exporting another tree: the part of what was staged whose
+content is there or is just being sent. Everything else is as for any other store.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection, Generator, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from ..errors import SiblingError
+from .checksum import Checked
+from .exporting import compare_files, export, exported, part, with_last_copies
+from .process import git, git_succeeds
+from .store import Store
+from .transfer import Moved, Progress
+from .trees import Entry, read_tree, write_tree
+
+
+class FileStore(Store):
+    """The way to a sibling that holds keys, or a tree of files (``of_files``)."""
+
+    @property
+    @abstractmethod
+    def of_files(self) -> bool:
+        """Whether files lie there under their own names."""
+
+    def _lending(self, keys: Iterable[str]) -> AbstractContextManager[None]:
+        """Have the content of ``keys`` in this repository while they are sent."""
+        return nullcontext()
+
+    @property
+    def _staged_tree(self) -> str:
+        """The ref of the tree that is to lie there in the end."""
+        return f"refs/mrishare/files/{self.name}"
+
+    def stage(self, entries: Iterable[tuple[str, str, str]]) -> None:
+        """Say what is to lie there in the end: ``(mode, oid, path)``."""
+        git(self.repo, "update-ref", self._staged_tree, write_tree(self.repo, entries))
+
+    def staged(self) -> list[Entry]:
+        """What is to lie there in the end."""
+        if not git_succeeds(self.repo, "rev-parse", "-q", "--verify", self._staged_tree):
+            return []
+        return read_tree(self.repo, self._staged_tree)
+
+    def exported(self) -> list[Entry]:
+        """The files that were put there last."""
+        return exported(self.repo, self.uuid())
+
+    def send(
+        self,
+        keys: Sequence[str],
+        *,
+        jobs: int = 1,
+        progress: Progress | None = None,
+        reserve: int = 0,
+        pass_fds: Sequence[int] = (),
+    ) -> Generator[Moved, None, None]:
+        """Copy ``keys`` to the sibling; into a tree of files by exporting one with them."""
+        if self.of_files:
+            yield from self._send_files(keys, reserve, pass_fds)
+            return
+        with self._lending(keys):
+            yield from super().send(
+                keys, jobs=jobs, progress=progress, reserve=reserve, pass_fds=pass_fds
+            )
+
+    def _send_files(
+        self, keys: Sequence[str], reserve: int, pass_fds: Sequence[int]
+    ) -> Generator[Moved, None, None]:
+        """Export what is staged as far as its content is there or among ``keys``."""
+        asked, failed = dict.fromkeys(keys), {}
+        if not asked:
+            return
+        entries = self._to_lie_there({*self.present(), *keys})
+        for moved in self._export(entries, reserve, pass_fds):
+            if not moved.ok:
+                failed[moved.key] = moved.note
+        there = self.check(asked)
+        for key in asked:
+            note = failed.get(key, "" if there[key] else "it was not exported")
+            yield Moved(key, not note, note)
+
+    def _to_lie_there(self, keys: Collection[str]) -> list[Entry]:
+        """What is staged, as far as it has one of ``keys``, and last copies."""
+        staged, before = self.staged(), part(self.exported(), self.present())
+        known = {entry.key for entry in staged}
+        return with_last_copies(part(staged, keys), [e for e in before if e.key not in known])
+
+    def _export(
+        self, entries: Sequence[Entry], reserve: int = 0, pass_fds: Sequence[int] = ()
+    ) -> Generator[Moved, None, None]:
+        """Let these and no other files lie there."""
+        before = {(e.path, e.key) for e in self.exported()}
+        present = self.present()
+        new = {e.key for e in entries if (e.path, e.key) not in before or e.key not in present}
+        with self._lending([key for key in new if key]):
+            yield from export(
+                self.repo,
+                self.content_remote,
+                entries,
+                reserve=reserve,
+                env=self.env,
+                pass_fds=pass_fds,
+            )
+
+    def drop(
+        self, keys: Sequence[str], pass_fds: Sequence[int] = ()
+    ) -> Generator[Moved, None, None]:
+        """Drop ``keys`` at the sibling: from a tree of files by exporting one without them."""
+        if not self.of_files:
+            yield from super().drop(keys, pass_fds)
+            return
+        if not keys:
+            return
+        left = [e for e in self.exported() if e.key not in {*keys}]
+        notes = [m.note for m in self._export(left, pass_fds=pass_fds) if not m.ok]
+        for key, there in self.check(keys).items():
+            yield Moved(key, not there, "; ".join(notes) if there else "")
+
+    def compare(self, pass_fds: Sequence[int] = ()) -> list[Checked]:
+        """Compare what is there with its checksums; what is damaged is dropped there."""
+        if not self.of_files or not isinstance(self.place, Path):
+            return super().compare(pass_fds)
+        found = list(compare_files(self.place, part(self.exported(), self.present())))
+        self.note({c.key: False for c in found if not c.ok})
+        return found
+
+    def _push_files(self, pass_fds: Sequence[int] = ()) -> None:
+        """Put there what has no content of its own to wait for, where files lie.
+
+        Raises
+        ------
+        SiblingError
+            When the sibling does not take it.
+        """
+        if not self.of_files:
+            return
+        entries = self._to_lie_there(self.present())
+        failed = [m for m in self._export(entries, pass_fds=pass_fds) if not m.ok]
+        if failed:
+            raise SiblingError(
+                f"did not take {failed[0].key} ({failed[0].note})",
+                where=f"sibling '{self.name}'",
+                remedy="Mend that and publish again",
+            )
