@@ -6,17 +6,17 @@ import logging
 
 from datalad.distribution.dataset import datasetmethod
 from datalad.interface.base import Interface, build_doc, eval_results
+from datalad.interface.common_opts import recursion_flag, recursion_limit
 from datalad.support.param import Parameter
 
 from .publishhistory import past_records
-from .publishrecords import to_records
+from .publishtree import datasets_below, serve
 from .shared import (
     dataset_param,
     dry_run_param,
     error_record,
     open_checkout,
     parse_day,
-    record,
     say,
     say_record,
 )
@@ -62,6 +62,11 @@ class Publish(Interface):
             "text": "Every night, bring all siblings up to date",
             "code_cmd": "datalad mrishare-publish --all",
             "code_py": "mrishare_publish(all_=True)",
+        },
+        {
+            "text": "Publish a tree of datasets, subdatasets first, within 2 TB in all",
+            "code_cmd": "datalad mrishare-publish --to mirror -r --budget 2TB",
+            "code_py": "mrishare_publish(to='mirror', recursive=True, budget='2TB')",
         },
         {
             "text": "Write down what would be sent, to have it looked at",
@@ -110,8 +115,9 @@ class Publish(Interface):
         "budget": Parameter(
             args=("--budget",),
             metavar="SIZE",
-            doc="""what the sibling may hold of this dataset in all, as 40GB or 500MiB. The
-            room is the smallest of this, the policy's budget, and what is free there.""",
+            doc="""what the sibling may hold of this dataset in all (with --recursive: of the whole
+            tree), as 40GB or 500MiB. The room is the smallest of this, the policy's budget, and
+            what is free there.""",
         ),
         "select": Parameter(
             args=("--select",),
@@ -175,6 +181,8 @@ class Publish(Interface):
             doc="""number of parallel transfers; default 1.""",
         ),
         "dry_run": dry_run_param,
+        "recursive": recursion_flag,
+        "recursion_limit": recursion_limit,
     }
 
     @staticmethod
@@ -197,17 +205,15 @@ class Publish(Interface):
         history=None,
         jobs=None,
         dry_run=False,
+        recursive=False,
+        recursion_limit=None,
     ):
-        from dataclasses import replace
-
         from datalad.support.exceptions import InsufficientArgumentsError
         from datalad.utils import ensure_list
 
         from ..errors import MriShareError
         from ..sharing.planning import Options
         from ..sharing.policies import parse_size
-        from ..sharing.publishing import Publication
-        from ..sharing.siblings import declared_names
 
         names = ensure_list(to)
         if history:
@@ -222,8 +228,8 @@ class Publish(Interface):
             raise InsufficientArgumentsError("say where to: --to SIBLING, or --all")
         if names and all_:
             raise InsufficientArgumentsError("--all goes without --to")
-        if (plan or plan_to) and (all_ or len(names) > 1):
-            raise InsufficientArgumentsError("a plan is for one sibling: give one --to")
+        if (plan or plan_to) and (all_ or len(names) > 1 or recursive):
+            raise InsufficientArgumentsError("a plan is for one sibling: give one --to, and no -r")
         if at and not (dry_run or plan_to):
             raise InsufficientArgumentsError("--at only shows: add --dry-run")
         if at and plan_to:
@@ -243,21 +249,9 @@ class Publish(Interface):
             )
         except MriShareError as exc:
             raise InsufficientArgumentsError(str(exc)) from exc
-        ds, checkout = open_checkout(dataset, "publish")
-        try:
-            chosen = declared_names(checkout) if all_ else dict.fromkeys(names)
-        except MriShareError as exc:
-            yield error_record(ds, ACTION, exc)
-            return
-        if not chosen:
-            yield record(ds, ACTION, "notneeded", "no sibling is declared")
-        for name in chosen:
-            asked = replace(options, progress=_progress(name))
-            try:
-                for report in Publication(checkout, name, asked).run():
-                    yield from to_records(ds, ACTION, name, report, asked.dry_run)
-            except MriShareError as exc:
-                yield error_record(ds, ACTION, exc) | {"to": name}
+        ds, _ = open_checkout(dataset, "publish")
+        datasets = datasets_below(ds, recursion_limit) if recursive else [ds]
+        yield from serve(ds, datasets, ACTION, names, options, _progress)
 
     @staticmethod
     def custom_result_renderer(res, **_kwargs):

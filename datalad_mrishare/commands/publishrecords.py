@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from .shared import count, record
+from .shared import count
 
 # status of datalad and whether content is missing, by what became of a unit
 _UNIT_STATUS = {
@@ -16,11 +16,13 @@ _UNIT_STATUS = {
 }
 
 
-def to_records(ds, action, to, report, dry_run):
-    """A report of the sharing floor as result records."""
+def to_parts(report, to):
+    """A report of the sharing floor as status, message and fields of result records."""
     from ..sharing import reports
     from ..sharing.bias import BiasReport
 
+    if isinstance(report, reports.SameReport):
+        return [tuple(part) for part in report.told]
     makers = {
         BiasReport: _bias,
         reports.UnitReport: _unit,
@@ -32,8 +34,7 @@ def to_records(ds, action, to, report, dry_run):
         reports.ChecksumReport: _checksum,
         reports.SummaryReport: _summary,
     }
-    status, message, fields = makers[type(report)](report, to)
-    yield record(ds, action, status, message, to=to, dry_run=dry_run, **fields)
+    return [makers[type(report)](report, to)]
 
 
 def _unit(report, to):
@@ -111,16 +112,22 @@ def _taken_back(report, to):
     from ..sharing.policies import format_size
 
     status = "error" if report.failed else "ok"
-    message = f"{count(report.keys, 'object')} ({format_size(report.size)}) no longer permitted or"
+    keys = len(report.paths)
+    message = f"{count(keys, 'object')} ({format_size(report.size)}) no longer permitted or"
     message += " replaced" + (", would be dropped there" if report.planned else "")
     if report.failed:
         reasons = sorted(set(report.failed.values()))
         message += f"; {count(len(report.failed), 'object')} could not be dropped: {reasons[0]}"
+    if not report.recall:
+        message += ". Nothing can be recalled from there (recall: no): copies made of it remain"
     fields = {
         "type": "unit",
         "outcome": "taken back",
-        "keys": report.keys,
+        "keys": keys,
+        "listed": dict(report.paths),
+        "lines": sorted(path for path in report.paths.values() if path),
         "bytes": report.size,
+        "recall": report.recall,
         "failed": dict(report.failed),
     }
     return status, message, fields
@@ -178,7 +185,10 @@ def _summary(report, to):
 
     plan = report.plan
     withheld = files_withheld(plan.withheld)
-    send, keep, defer = (plan.total(a) for a in (Action.SEND, Action.KEEP, Action.DEFER))
+    send, keep, defer = (
+        plan.total(a, report.failed) for a in (Action.SEND, Action.KEEP, Action.DEFER)
+    )
+    incomplete = plan.total(Action.SEND)[0] - send[0]
     room = "unknown" if plan.room is None else format_size(plan.room)
     word = "to send" if report.dry_run else "sent"
     message = (
@@ -186,6 +196,8 @@ def _summary(report, to):
         f" {keep[0]} there already, {defer[0]} deferred,"
         f" {count(withheld, 'file')} withheld"
     )
+    if incomplete:
+        message += f", {count(incomplete, 'unit')} incomplete"
     status = "ok" if report.changed or report.dry_run else "notneeded"
     if status == "notneeded":
         message += ". Nothing to do: the sibling has all that it may have and has room for"
@@ -194,7 +206,7 @@ def _summary(report, to):
         "room": plan.room,
         "held": plan.held,
         "bytes": send[2],
-        "units": {"send": send[0], "keep": keep[0], "defer": defer[0]},
+        "units": {"send": send[0], "keep": keep[0], "defer": defer[0], "incomplete": incomplete},
         "withheld_files": withheld,
         "complete": report.complete,
         "event": report.event,

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from .facts import Kind
+from .facts import Facts, Kind
 from .plans import Plan, natural
 from .samples import MEASURE, Rows, Sample, decade
 from .tables import MISSING
@@ -56,31 +56,42 @@ class BiasReport:
 
 def permitted_people(verdicts: Iterable[Verdict]) -> frozenset[str]:
     """Participants with annexed content of their own that may go, at least one file."""
-    return frozenset().union(*(_alone(v) for v in verdicts if v.permit))
+    return _alone({v.facts.participants for v in verdicts if v.permit and _counts(v.facts)})
 
 
 def people_there(verdicts: Iterable[Verdict], keys: Collection[str]) -> frozenset[str]:
     """Participants of whom permitted content is among ``keys``."""
-    return frozenset().union(
-        *(_alone(v) for v in verdicts if v.permit and v.facts.entry.key in keys)
+    return _alone(
+        {
+            v.facts.participants
+            for v in verdicts
+            if v.facts.entry.key in keys and v.permit and _counts(v.facts)
+        }
     )
 
 
 def group_people(verdicts: Sequence[Verdict], present: Collection[str], plan: Plan) -> Groups:
     """The three groups, as they are when the plan is carried out."""
     after = {*present, *plan.keys_to_send()}
-    return Groups(
-        with_data=frozenset().union(*(_alone(v) for v in verdicts)),
-        permitted=permitted_people(verdicts),
-        there=people_there(verdicts, after),
-    )
+    everybody, permitted, there = set(), set(), set()
+    for facts, reasons in verdicts:
+        if facts.kind is Kind.DATA and facts.entry.key:
+            everybody.add(facts.participants)
+            if not reasons:
+                permitted.add(facts.participants)
+                if facts.entry.key in after:
+                    there.add(facts.participants)
+    return Groups(_alone(everybody), _alone(permitted), _alone(there))
 
 
-def _alone(verdict: Verdict) -> frozenset[str]:
-    """The participant whose annexed content it is, if it is of one only."""
-    facts = verdict.facts
-    own = facts.entry.key and facts.kind is Kind.DATA and len(facts.participants) == 1
-    return facts.participants if own else frozenset()
+def _counts(facts: Facts) -> bool:
+    """Whether it is annexed content of participants."""
+    return facts.kind is Kind.DATA and bool(facts.entry.key)
+
+
+def _alone(groups: Iterable[frozenset[str]]) -> frozenset[str]:
+    """Whom some file is of only; ``groups`` are whom files are of together."""
+    return frozenset(person for group in groups if len(group) == 1 for person in group)
 
 
 def bias(

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import cache, lru_cache
 
@@ -87,7 +87,7 @@ def import_consent(
         )
         people = len({r.participant_id for r in found.new})
         together = Registry(registry.forms, (*registry.records, *found.new))
-        state = _with_registry(state, together)
+        state = replace(state, registry=together)
         changes = key_changes(state, today)
         done = Imported(len(found.new), found.known, len(changes), people, found.skipped)
         if not dry_run:
@@ -117,10 +117,6 @@ def _remember(checkout: Checkout, question: str, answer: Imported) -> None:
 
 #: private to this clone: what the last import would do if it ran again
 _ANSWER = "imported.json"
-
-
-def _with_registry(state: Snapshot, registry: Registry) -> Snapshot:
-    return Snapshot(state.checkout, state.commit, state.entries, registry, state.policies)
 
 
 def key_changes(state: Snapshot, at: date) -> dict[str, str]:

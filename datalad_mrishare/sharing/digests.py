@@ -16,7 +16,9 @@ def keys_digest(keys: Iterable[str]) -> str:
 
 def policy_digest(policy: Policy) -> str:
     """Of what a policy claims and promises."""
-    return _digest(repr(policy.grant) + repr(policy.recall))
+    promises = [repr(policy.dua)] if policy.dua else []
+    promises += ["encryption"] if policy.encryption else []
+    return _digest("".join((repr(policy.grant), repr(policy.recall), *promises)))
 
 
 def registry_digest(registry: Registry) -> str:

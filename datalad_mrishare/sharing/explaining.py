@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ..consent.resolution import Resolver
 from ..errors import InputError
+from ..repo.collector import collector_at_rest
 from ..repo.worktree import Checkout
 from .facts import Kind
 from .policies import Policy, policy_of
@@ -54,9 +55,10 @@ def explain(
     SiblingError
         When the sibling has no policy.
     """
-    state = take_snapshot(checkout)
-    policy = policy_of(state.policies, name)
-    verdicts = decide_all(state, policy, at)
+    with collector_at_rest():
+        state = take_snapshot(checkout)
+        policy = policy_of(state.policies, name)
+        verdicts = decide_all(state, policy, at)
     ordered = sorted(verdicts, key=_path) if paths != [""] else verdicts
     for asked in paths:
         found = _at_or_below(ordered, asked)
@@ -90,9 +92,9 @@ def _at_or_below(ordered: Sequence[Verdict], path: str) -> Sequence[Verdict]:
 
 def _note(state: Snapshot, policy: Policy, verdict: Verdict) -> str:
     """How a permitted file would leave, or what keeps it here all the same."""
-    key = verdict.facts.entry.key
     if not verdict.permit:
         return ""
+    key = verdict.facts.entry.key
     if key and state.checkout.uuid not in state.logs.locations.get(key, ()):
         return "its content is not in this dataset, get it first: datalad get"
     return "" if policy.own else _NOTES.get(verdict.facts.kind, "")

@@ -9,15 +9,19 @@ from datetime import date
 from functools import cached_property
 from pathlib import Path
 
+from ..repo.annexbranch import descriptions
 from ..repo.keys import find_object
+from ..repo.room import FileSystem
 from .balance import choose
 from .bias import BiasReport, bias, group_people, people_there, permitted_people
-from .plans import Plan, Room, Wishes, make_plan
+from .plans import Plan, Room, Unit, Wishes, make_plan
 from .policies import Policy
 from .registry import read_file_at
 from .samples import Rows, Sample, make_sample, read_people
 from .snapshot import Snapshot
 from .verdicts import Verdict
+
+Promised = dict[FileSystem | None, int]
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,9 @@ class Options:
         Called with bytes just sent and bytes in all.
     pause : callable
         Waits for so many seconds.
+    promised : dict
+        File system -> bytes that plans of other siblings would take of it, which were shown
+        and not carried out. Plans that are shown add to it.
     """
 
     budget: int | None = None
@@ -66,6 +73,7 @@ class Options:
     checksum: bool = False
     progress: Callable[[int, int], None] | None = None
     pause: Callable[[float], None] = time.sleep
+    promised: Promised = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,28 +91,46 @@ class Planning:
         """What is sent together or not at all."""
         return self.options.unit or self.policy.unit
 
-    def plan(self, room: Room, only: Mapping[str, Sequence[str]] | None = None) -> Plan:
+    def plan(
+        self,
+        room: Room,
+        only: Mapping[str, Sequence[str]] | None = None,
+        former: bool = False,
+    ) -> Plan:
         """Choose units as far as there is room, or exactly those in ``only``.
+
+        ``former``: whether the sibling keeps what former versions of files held.
 
         Raises
         ------
         InputError
             When a column is to be balanced that there is not.
         """
-        missing = self.state.keys - self.present
+        permitted = {v.facts.entry.key for v in self.verdicts if v.permit}
+        missing = permitted - self.present
         objects = self.state.checkout.objects
         plan = make_plan(
             self.verdicts,
             present=self.present,
-            here={k for k in missing if find_object(objects, k)},
+            here={k for k in missing if k and find_object(objects, k)},
             room=room,
             unit=self.unit,
             wishes=self._wishes(only),
         )
-        if self.policy.own:  # it also keeps what former versions of files held
+        if former:
             denied = {v.facts.entry.key for v in plan.withheld}
             plan = replace(plan, take_back=tuple(k for k in plan.take_back if k in denied))
         return plan
+
+    def known_copies(self, unit: Unit) -> str:
+        """Where content of a unit is that is not here, in words."""
+        places = [self.state.logs.locations.get(k, frozenset()) for k in unit.absent]
+        checkout = self.state.checkout
+        names = descriptions(checkout.path)
+        known = {names.get(u, u) for uuids in places for u in uuids if u != checkout.uuid}
+        if not known:
+            return "no copy is known anywhere"
+        return f"known copies: {', '.join(sorted(known))}; get them first: datalad get {unit.name}"
 
     def _wishes(self, only: Mapping[str, Sequence[str]] | None) -> Wishes:
         asked, sample = self.options, self.sample
@@ -138,4 +164,5 @@ class Planning:
         """Who is there after the plan, beside who was measured and who permits."""
         groups = group_people(self.verdicts, self.present, plan)
         changes = bool(plan.keys_to_send())
-        return bias(groups, *self._table, self.sample, self.before, changes)
+        before = self.before if self.sample else ()
+        return bias(groups, *self._table, self.sample, before, changes)

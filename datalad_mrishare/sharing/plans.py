@@ -9,12 +9,13 @@ the rest in the order of counting, files of several participants.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import lru_cache
 
 from .facts import Facts
+from .storage import PLAIN, Storage
 from .verdicts import Verdict, selected
 
 COMMONS_UNIT = "commons"
@@ -34,7 +35,8 @@ class Unit:
     """Permitted annexed content that is sent together or not at all.
 
     ``send`` are the keys that are not at the sibling yet; ``files`` counts paths,
-    ``size`` and ``new`` are bytes of all its content and of what is to be sent.
+    ``size`` and ``new`` are bytes of all its content and of what is to be sent, ``takes``
+    what that takes of the room there.
     """
 
     name: str
@@ -47,38 +49,53 @@ class Unit:
     why: str = ""
     absent: tuple[str, ...] = ()
     participants: frozenset[str] = frozenset()
+    takes: int = 0
 
 
 @dataclass(frozen=True)
 class Room:
     """Bytes there: ``budget`` for this dataset in all, ``free`` on the file system.
 
-    None means no limit known.
+    ``allowed`` is what git-annex's ``maxsize`` leaves, below 0 where there is more already;
+    ``storage`` tells what content takes. None means no limit known.
     """
 
     budget: int | None = None
     free: int | None = None
     reserve: int = 0
+    allowed: int | None = None
+    storage: Storage = PLAIN
+
+    def limits(self, held: int, freed: int) -> tuple[int | None, int | None]:
+        """Bytes of objects, and of the file system, that may be added.
+
+        ``held`` bytes stay and ``freed`` are taken back first.
+        """
+        objects = [] if self.budget is None else [self.budget - held]
+        if self.allowed is not None:
+            objects.append(self.allowed + freed)
+        disk = None if self.free is None else max(0, self.free - self.reserve + freed)
+        return max(0, min(objects)) if objects else None, disk
 
     def left(self, held: int, freed: int) -> int | None:
-        """Bytes that may be added when ``held`` stay and ``freed`` are taken back first."""
-        limits = []
-        if self.budget is not None:
-            limits.append(self.budget - held)
-        if self.free is not None:
-            limits.append(self.free - self.reserve + freed)
-        return max(0, min(limits)) if limits else None
+        """The smaller of both :meth:`limits`."""
+        return min((n for n in self.limits(held, freed) if n is not None), default=None)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The whole decision for one sibling."""
+    """The whole decision for one sibling.
+
+    ``takes`` are the bytes of its file system that are gone after it, below 0 where more are
+    taken back than sent.
+    """
 
     units: tuple[Unit, ...]
     take_back: tuple[str, ...]
     room: int | None
     held: int
     freed: int
+    takes: int = 0
     withheld: tuple[Verdict, ...] = ()
     keys: frozenset[str] = field(default_factory=frozenset)
 
@@ -86,9 +103,17 @@ class Plan:
         """Keys in the order of units, each once."""
         return list(dict.fromkeys(k for u in self.units if u.action is Action.SEND for k in u.send))
 
-    def total(self, action: Action) -> tuple[int, int, int]:
-        """Units, files and new bytes with this action."""
-        chosen = [u for u in self.units if u.action is action]
+    def without_sending(self) -> Plan:
+        """The same when nothing may be sent: what was to go is deferred."""
+
+        def held_back(unit: Unit) -> Unit:
+            return replace(unit, action=Action.DEFER) if unit.action is Action.SEND else unit
+
+        return replace(self, units=tuple(map(held_back, self.units)))
+
+    def total(self, action: Action, failed: frozenset[str] = frozenset()) -> tuple[int, int, int]:
+        """Units, files and new bytes with this action, without units of ``failed`` keys."""
+        chosen = [u for u in self.units if u.action is action and failed.isdisjoint(u.send)]
         return len(chosen), sum(u.files for u in chosen), sum(u.new for u in chosen)
 
 
@@ -167,41 +192,82 @@ def make_plan(
     wishes : Wishes, optional
         What comes first, and what does not go now.
     """
-    permitted = [v for v in verdicts if v.permit and v.facts.entry.key]
-    keys = {v.facts.entry.key for v in permitted}
-    known = {v.facts.entry.key: v.facts.size or 0 for v in verdicts if v.facts.entry.key}
-    take_back = tuple(sorted(k for k in present if k not in keys))
-    held = sum(known.get(k, 0) for k in present if k in keys)
-    freed = sum(known.get(k, 0) for k in take_back)
+    keys: set[str] = set()
+    known: dict[str, int] = {}
     groups: dict[str, list[Facts]] = {}
-    for v in permitted:
-        groups.setdefault(unit_name(v.facts, unit), []).append(v.facts)
-    total = room.left(held, freed)
-    planner = _Planner(groups, present, here, total, wishes or Wishes())
+    for facts, reasons in verdicts:
+        key = facts.entry.key
+        if key:
+            known[key] = facts.size or 0
+            if not reasons:
+                keys.add(key)
+                groups.setdefault(unit_name(facts, unit), []).append(facts)
+    take_back = tuple(sorted(k for k in present if k not in keys))
+    sizes = [known[k] for k in present if k in keys]
+    held, stays = sum(sizes), sum(map(room.storage.stored, sizes))
+    freed = sum(known.get(k, 0) for k in take_back)
+    space = _Space(room, stays, freed)
+    planner = _Planner(groups, present, here, space, wishes or Wishes())
     return Plan(
         units=planner.plan(),
         take_back=take_back,
-        room=total,
+        room=room.left(stays, freed),
         held=held,
         freed=freed,
+        takes=space.taken - freed,
         withheld=tuple(v for v in verdicts if not v.permit),
-        keys=frozenset(k for k in keys if k),
+        keys=frozenset(keys),
     )
 
 
+class _Space:
+    """What may still be added: bytes of objects, and of the file system that holds them."""
+
+    def __init__(self, room: Room, held: int, freed: int):
+        self._storage = room.storage
+        self._objects, self._disk = room.limits(held, freed)
+        self.taken = 0
+
+    def needs(self, sizes: Iterable[int]) -> tuple[int, int]:
+        """What content of these sizes takes, in objects and in the file system."""
+        found = list(sizes)
+        of_objects, of_disk = self._storage.stored, self._storage.disk
+        return sum(map(of_objects, found)), sum(map(of_disk, found))
+
+    def fits(self, needs: tuple[int, int]) -> bool:
+        """Whether there is still room for it."""
+        limits = (self._objects, self._disk)
+        return all(n <= limit for n, limit in zip(needs, limits, strict=True) if limit is not None)
+
+    def take(self, needs: tuple[int, int]) -> None:
+        """Count it as there."""
+        objects, disk = needs
+        self._objects = None if self._objects is None else self._objects - objects
+        self._disk = None if self._disk is None else self._disk - disk
+        self.taken += disk
+
+    def scarce(self, needs: tuple[int, int]) -> int:
+        """The one of both that is nearer to its limit."""
+        return needs[0] if self.left() == self._objects else needs[1]
+
+    def left(self) -> int | None:
+        """The smaller of both limits."""
+        return min((n for n in (self._objects, self._disk) if n is not None), default=None)
+
+
 class _Planner:
-    """Goes through the units of one plan; ``promised`` and ``left`` change as it goes."""
+    """Goes through the units of one plan; ``promised`` and ``space`` change as it goes."""
 
     def __init__(
         self,
         groups: Mapping[str, list[Facts]],
         present: Collection[str],
         here: Collection[str],
-        left: int | None,
+        space: _Space,
         wishes: Wishes,
     ):
         self._groups, self._here, self._wishes = groups, here, wishes
-        self._promised, self._left = set(present), left
+        self._promised, self._space = set(present), space
         keys = {name: {f.entry.key or "" for f in files} for name, files in groups.items()}
         self._begun = {n for n, k in keys.items() if k & self._promised and k - self._promised}
         self._people = {
@@ -234,7 +300,8 @@ class _Planner:
             unit = self._unit(name)
             if unit.action is Action.SEND:
                 self._promised.update(unit.send)
-                self._left = None if self._left is None else self._left - unit.new
+                sizes = {f.entry.key: f.size or 0 for f in self._groups[name]}
+                self._space.take(self._space.needs(sizes[k] for k in unit.send))
             units.append(unit)
         return tuple(units)
 
@@ -246,8 +313,8 @@ class _Planner:
             unit = self._unit(name, fits=True)
             if len(self._people[name]) == 1 and unit.action is Action.SEND:
                 (who,) = self._people[name]
-                costs[who] = costs.get(who, 0) + unit.new
-        found = self._wishes.choose(costs, self._left)
+                costs[who] = costs.get(who, 0) + unit.takes
+        found = self._wishes.choose(costs, self._space.left())
         return {who: place for place, who in enumerate(found)}
 
     def _order(self, name: str) -> tuple[object, ...]:
@@ -271,7 +338,8 @@ class _Planner:
             wanted = [f.entry.key or "" for f in going]
         missing = [k for k in sizes if k not in self._promised]
         send = [k for k in dict.fromkeys(wanted) if k not in self._promised]
-        new = sum(sizes[k] or 0 for k in send or missing)
+        new = [sizes[k] or 0 for k in send or missing]
+        needs = self._space.needs(new)
         absent = tuple(k for k in send if k not in self._here)
         wait = ""
         if not send:
@@ -280,7 +348,7 @@ class _Planner:
             wait = f"content of {len(absent)} of {len(send)} files is not in this dataset"
         elif any(sizes[k] is None for k in send):
             wait = "the size of some content is not known"
-        elif not fits and self._left is not None and new > self._left:
+        elif not fits and not self._space.fits(needs):
             wait = NO_ROOM
         action = Action.KEEP if not missing else Action.DEFER if wait else Action.SEND
         return Unit(
@@ -288,12 +356,13 @@ class _Planner:
             action,
             files=len(files),
             size=sum(s or 0 for s in sizes.values()),
-            new=new if missing else 0,
+            new=sum(new) if missing else 0,
             send=tuple(send) if action is Action.SEND else (),
             keys=tuple(sizes),
             why="there already" if action is Action.KEEP else wait,
             absent=absent if action is Action.DEFER else (),
             participants=self._people[name],
+            takes=self._space.scarce(needs) if missing else 0,
         )
 
 

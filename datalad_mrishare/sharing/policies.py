@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from fractions import Fraction
 from functools import lru_cache
 from importlib.resources import files
@@ -19,8 +20,10 @@ from ..consent.values import unknown, words_of
 from ..consent.yamltext import Document, load_yaml
 from ..errors import InputError, SiblingError
 from ..provenance.bids import ENTITIES
+from ..repo.cloud import cloud_place
 from ..repo.release import Address
 from ..repo.transport import REMEDY, read_on_the_way
+from .agreements import Agreement, parse_agreement
 
 SIBLINGS_FILE = ".datalad/mrishare/siblings.yaml"
 
@@ -29,6 +32,7 @@ _SERVICE = frozenset(
     "recall budget reserve unit select columns commons min_participants dua encryption".split()
 )
 _PLACE = frozenset(("policy", "url", "storage"))
+_ENCRYPTION = ("none", "required")
 UNITS = ("participant", "session", "file")
 _SELECTABLE = frozenset((*ENTITIES, "datatype", "suffix", "extension"))
 
@@ -62,6 +66,10 @@ class Policy:
         Where the sibling is, once its release repository was set up.
     preset : str or None
         The shipped policy it is based on.
+    dua : Agreement or None
+        The data use agreement that is demanded.
+    encryption : bool
+        Whether content may lie there encrypted only.
     """
 
     name: str
@@ -76,11 +84,18 @@ class Policy:
     min_participants: int = 10
     address: Address | None = None
     preset: str | None = None
+    dua: Agreement | None = None
+    encryption: bool = False
 
     @property
     def own(self) -> bool:
         """Whether it is the controller's own storage: no sharing."""
         return self.grant.reach is Reach.OWN
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        """Days from which it may mean something else."""
+        return () if self.grant.until is None else (self.grant.until,)
 
     def public_form(self) -> dict[str, Any]:
         """The policy as a release tells it: terms only, no place and no budget."""
@@ -98,7 +113,7 @@ def presets() -> dict[str, dict[str, Any]]:
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 #: what else is kept beside the release repositories in .git/mrishare
-_TAKEN = re.compile(r"(hooks|lock|dataset|.*\.(lock|journal))")
+_TAKEN = re.compile(r"(hooks|lock|dataset|links|.*\.(lock|journal|settled|clone))")
 
 
 def check_name(name: str, where: str | None = None) -> None:
@@ -114,7 +129,8 @@ def check_name(name: str, where: str | None = None) -> None:
             "is not a name for a sibling",
             where=where or repr(name),
             remedy="Use letters, digits, dots, dashes and underscores, but neither `hooks`, `lock`,"
-            " `dataset` nor an ending .lock or .journal. To rename: git remote rename OLD NEW",
+            " `dataset`, `links` nor an ending .lock, .journal, .settled or .clone. To rename: git"
+            " remote rename OLD NEW",
         )
 
 
@@ -135,8 +151,8 @@ def parse_policy(name: str, values: Mapping[str, Any], document: Document, *path
         raise unknown("policy preset", str(preset), presets(), document.at(*path, "policy"))
     merged = {**(presets()[preset] if preset else {}), **values}
 
-    def at(key: str) -> str:
-        return document.at(*path, key)
+    def at(*keys: str) -> str:
+        return document.at(*path, *keys)
 
     if merged.get("reach") is None:
         raise InputError(
@@ -153,7 +169,13 @@ def parse_policy(name: str, values: Mapping[str, Any], document: Document, *path
         )
     if grant.deid is None:
         grant = Grant(**{**_fields(grant), "deid": Deid.DEIDENTIFIED})
-    _refuse_unenforced(merged, at)
+    dua = parse_agreement(merged.get("dua"), lambda *keys: at("dua", *keys))
+    if dua is not None and "DUA" not in grant.duty:
+        raise InputError(
+            "`dua` is given, and the policy promises no DUA",
+            where=at("dua"),
+            remedy="Add DUA to `duty`, or remove `dua`",
+        )
     columns = merged.get("columns")
     return Policy(
         name=name,
@@ -168,22 +190,14 @@ def parse_policy(name: str, values: Mapping[str, Any], document: Document, *path
         min_participants=_count(merged.get("min_participants", "10"), at("min_participants")),
         address=_address(merged, at),
         preset=preset,
+        dua=dua,
+        encryption=_one_of(merged.get("encryption", "none"), _ENCRYPTION, at("encryption"))
+        == "required",
     )
 
 
 def _fields(grant: Grant) -> dict[str, Any]:
     return {name: getattr(grant, name) for name in COMPONENTS}
-
-
-def _refuse_unenforced(values: Mapping[str, Any], at: Any) -> None:
-    """A promise that nothing keeps yet must not be written down as if it were kept."""
-    for key in ("dua", "encryption"):
-        if values.get(key):
-            raise InputError(
-                f"`{key}` is not enforced by this version",
-                where=at(key),
-                remedy=f"Remove `{key}` and see to it by hand, or wait for a version that does",
-            )
 
 
 def _address(values: Mapping[str, Any], at: Any) -> Address | None:
@@ -195,6 +209,8 @@ def _address(values: Mapping[str, Any], at: Any) -> Address | None:
     # written by us, but anybody can edit it
     ways = [("url", str(url))]
     ways += [("storage", str(v)) for k, v in (storage or {}).items() if k in ("url", "rsyncurl")]
+    cloud = cloud_place({str(k): str(v) for k, v in (storage or {}).items()})
+    ways += [("storage", cloud.url)] if cloud else []
     for key, way in ways:
         wrong = None if way.startswith("annex::") else read_on_the_way(way)
         if wrong:

@@ -12,9 +12,7 @@ had brought there. Each phase is a method, and none does the work of another.
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
@@ -23,18 +21,19 @@ from pathlib import Path
 from .. import __version__
 from ..consent.resolution import Resolver
 from ..errors import Refused
-from ..repo.annexbranch import descriptions, read_logs
-from ..repo.checksum import compare_content
-from ..repo.events import event_file, left_behind
-from ..repo.keys import find_object
+from ..repo.checksum import NOT_VERIFIED
+from ..repo.collector import collector_at_rest
+from ..repo.events import event_file, left_behind, only_events
+from ..repo.journal import Journal
+from ..repo.keys import find_object, key_size
 from ..repo.locks import lock, sweep_after_kill
 from ..repo.ownstorage import OwnStorage
-from ..repo.process import git_text
-from ..repo.release import Address, ReleaseRepository
+from ..repo.process import git_text, meanwhile
+from ..repo.release import ReleaseRepository
 from ..repo.room import free_bytes
-from ..repo.transfer import ByteCount, Moved
-from ..repo.trees import read_tree, write_blobs
-from ..repo.worktree import Checkout, write_file
+from ..repo.transfer import ByteCount, Moved, metered
+from ..repo.trees import write_blobs
+from ..repo.worktree import Checkout
 from .digests import keys_digest, policy_digest, registry_digest
 from .holdings import holdings
 from .patience import patiently
@@ -49,25 +48,28 @@ from .planfiles import (
     write_plan,
 )
 from .planning import Options, Planning
-from .plans import Action, Plan, Unit
+from .plans import Action, Plan
 from .policies import SIBLINGS_FILE, Policy, check_name, format_size, load_policies, policy_of
-from .preflight import problems, room_at
+from .preflight import problems, promise, room_at, standing_problems
 from .registry import read_file_at
 from .releases import ReleaseTree, release_tree, tree_entries
 from .reports import (
     ChecksumReport,
     ProblemReport,
     PushedReport,
+    SameReport,
     SummaryReport,
     TakenBackReport,
     UnitReport,
 )
-from .snapshot import Snapshot, dataset_id, require_registered, take_snapshot
+from .settled import Settled, Told, keep_settled, next_day, read_settled
+from .snapshot import Basis, Snapshot, dataset_id, read_basis, require_registered, take_snapshot
+from .stores import Store, open_store
+from .takingback import TakingBack
 from .verdicts import Judge, Verdict, decide
 from .withheld import group_withheld
 
 Report = object
-Store = OwnStorage | ReleaseRepository
 
 
 class Publication:
@@ -90,6 +92,9 @@ class Publication:
         self.dropped: list[str] = []
         self.lock_fd = -1
         self.written: PlanFile | None = None
+        self.basis: Basis | None = None
+        self.changed = True
+        self.pushed: str | None = None
 
     def run(self) -> Iterator[Report]:
         """Publish; yields reports as things happen.
@@ -105,18 +110,21 @@ class Publication:
         self._must_be_declared()
         with lock(self.checkout.ours / f"{self.name}.lock", f"sibling '{self.name}'") as fd:
             self.lock_fd = fd
-            self.snapshot()
-            if stale := self.read_plan():
+            if (told := self.told_before()) is not None:
+                yield SameReport(told)
+                return
+            with collector_at_rest():
+                stale, refused = self.look()
+            if stale:
                 yield from stale
                 return
-            self.decide()
-            self.plan()
-            refused = self.preflight()
             yield from refused
             yield from self.describe()
             if refused:
+                yield from self.take_back_all_the_same(refused)
                 return
             if self.options.dry_run:
+                promise(self.store, self.the_plan, self.options.promised)
                 yield from self.write_plan()
                 yield SummaryReport(self.the_plan, False, not self._waiting(), True)
                 return
@@ -136,27 +144,87 @@ class Publication:
         content = read_file_at(self.checkout, "HEAD", SIBLINGS_FILE)
         policy_of(load_policies(content.decode("utf-8", "replace") if content else None), self.name)
 
+    # -- nothing new
+
+    def told_before(self) -> Told | None:
+        """What the last run said, when nothing is new since and it had nothing to do."""
+        asked = self.options
+        if asked.dry_run or asked.plan_from or asked.checksum or self.journal.exists():
+            return None
+        self.basis = read_basis(self.checkout)
+        held = read_settled(self._settled)
+        if held is None or not held.holds(self._question(self.basis), asked.at):
+            return None
+        siblings = read_file_at(self.checkout, self.basis.commit, SIBLINGS_FILE) or b""
+        policy = policy_of(load_policies(siblings.decode("utf-8", "replace")), self.name)
+        store = open_store(self.checkout, policy, self.basis.commit)
+        store.open()
+        same = store.tips() == held.tips and not store.behind()
+        wrong = standing_problems(self.checkout, store, policy, asked.at)
+        return held.told if same and not wrong else None
+
+    def keep(self, told: Told) -> None:
+        """Keep what this run said for the next one, if there was nothing to do.
+
+        What another command changed meanwhile is not what this run rested on.
+        """
+        if self.basis is None or self.changed:
+            return
+        if any(u.action is not Action.KEEP for u in self.the_plan.units):
+            return
+        until = next_day(self.state.registry, self.policy, self.options.at)
+        since, tips = self.options.at.isoformat(), self.store.tips()
+        settled = Settled(self._question(self.basis), since, until, tips, told)
+        if read_basis(self.checkout) == self.basis:
+            keep_settled(self._settled, settled)
+
+    @property
+    def _settled(self) -> Path:
+        return self.checkout.ours / f"{self.name}.settled"
+
+    def _question(self, basis: Basis) -> str:
+        asked = self.options
+        words = (asked.budget, asked.select, asked.first, asked.unit, asked.balance, asked.known)
+        return basis.digest(self.name, self.checkout.uuid, repr(words))
+
     # -- looking
+
+    def look(self) -> tuple[list[ProblemReport], list[ProblemReport]]:
+        """Everything before the first change; reasons why a plan is stale, why all is refused."""
+        self.snapshot()
+        if stale := self.read_plan():
+            return stale, []
+        self.decide()
+        self.plan()
+        return [], self.preflight()
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The keys that a run is at."""
+        return Journal(self.checkout.ours / f"{self.name}.journal")
 
     def snapshot(self) -> None:
         """Read the dataset, and open the sibling."""
-        self.journal = Journal(self.checkout.ours / f"{self.name}.journal")
         if self.journal.exists():
             sweep_after_kill(self.checkout.gitdir, self.checkout.path)
-        self.state: Snapshot = take_snapshot(self.checkout)
+        self.state: Snapshot = take_snapshot(self.checkout, self.basis)
         self.policy: Policy = policy_of(self.state.policies, self.name)
         self.store: Store = open_store(self.checkout, self.policy, self.state.commit)
         self.store.open(prepare=not self.options.dry_run)
         self.before = self.store.released()
-        self.present = self.store.present()
+
+    def _look_there(self) -> tuple[set[str], dict[str, bool]]:
+        """The keys that are there, and those about which the log is wrong."""
+        present = self.store.present()
         # what a killed run was at: the sibling knows better than any log
         found = self.store.check(self.journal.read())
-        self.wrong = {k: there for k, there in found.items() if there != (k in self.present)}
-        self.present -= {k for k, there in found.items() if not there}
-        self.present |= {k for k, there in found.items() if there}
+        wrong = {k: there for k, there in found.items() if there != (k in present)}
+        present -= {k for k, there in found.items() if not there}
+        return present | {k for k, there in found.items() if there}, wrong
 
     def decide(self) -> None:
-        """A verdict for every file."""
+        """A verdict for every file, while git tells what is there."""
+        self.looked = meanwhile(self._look_there)
         resolver = Resolver(self.state.registry, self.options.at, known=self.options.known)
         self.judge = Judge(self.policy, resolver, self.options.at)
         self.verdicts: list[Verdict] = decide(self.state.facts(self.policy.commons), self.judge)
@@ -190,16 +258,19 @@ class Publication:
 
     def plan(self) -> None:
         """Choose units as far as there is room."""
+        self.present, self.wrong = self.looked()
         self.planning = Planning(
             self.state, self.policy, self.verdicts, frozenset(self.present), self.options
         )
-        room = room_at(self.policy, self.store.place, self.options.budget)
+        room = room_at(self.policy, self.store, self.present, self.options, self.state)
         only = self.written.units if self.written else None
-        self.the_plan: Plan = self.planning.plan(room, only)
+        self.the_plan: Plan = self.planning.plan(
+            room, only, self.policy.own and not self.store.of_files
+        )
 
     def preflight(self) -> list[ProblemReport]:
         """Everything that can be refused, at once."""
-        found = problems(self.state, self.policy, self.store, self.the_plan, self.options.budget)
+        found = problems(self.state, self.policy, self.store, self.the_plan, self.options)
         if self.written and self.options.plan_from:
             sentences = deviations(self.written, self.verdicts, self.present, self.the_plan)
             found += refusals(sentences, self.options.plan_from, self.name)
@@ -210,63 +281,57 @@ class Publication:
         for unit in self.the_plan.units:
             status = "planned" if unit.action is Action.SEND else unit.action.value
             if unit.absent:
-                unit = replace(unit, why=f"{unit.why}; {self._known_copies(unit)}")
+                unit = replace(unit, why=f"{unit.why}; {self.planning.known_copies(unit)}")
             if unit.action is not Action.SEND or self.options.dry_run:
                 yield UnitReport(unit, status)
         yield from group_withheld(self.the_plan.withheld)
         yield self.planning.bias(self.the_plan)
         if self.the_plan.take_back and self.options.dry_run:
-            count = len(self.the_plan.take_back)
-            yield TakenBackReport(count, self.the_plan.freed, planned=True)
-
-    def _known_copies(self, unit: Unit) -> str:
-        places = [self.state.logs.locations.get(k, frozenset()) for k in unit.absent]
-        names = descriptions(self.checkout.path)
-        known = {names.get(u, u) for uuids in places for u in uuids if u != self.checkout.uuid}
-        if not known:
-            return "no copy is known anywhere"
-        return f"known copies: {', '.join(sorted(known))}; get them first: datalad get {unit.name}"
+            paths = self._taking_back("").paths(self.the_plan.take_back)
+            freed, recall = self.the_plan.freed, self.policy.recall
+            yield TakenBackReport(paths, freed, recall, planned=True)
 
     # -- acting
 
     def take_back(self) -> Iterator[Report]:
-        """Drop at the sibling what is no longer permitted, never the last copy."""
-        plan, failed = self.the_plan, {}
+        """Drop at the sibling what is no longer permitted."""
+        plan = self.the_plan
         if not plan.take_back:
             return
         self.journal.add(plan.take_back)
-        safe = []
-        for key in plan.take_back:
-            if self._other_copy(key):
-                safe.append(key)
-            else:
-                failed[key] = "it is the only known copy; get it first: datalad get"
+        back = self._taking_back(self.store.uuid())
+        safe, failed = back.split()
         for moved in self.store.drop(safe, (self.lock_fd,)):
             if moved.ok:
                 self.dropped.append(moved.key)
             else:
                 failed[moved.key] = moved.note
         self.failed_drops = failed
-        yield TakenBackReport(len(self.dropped), plan.freed, failed)
+        paths = back.paths(self.dropped)
+        yield TakenBackReport(paths, plan.freed, self.policy.recall, failed)
 
-    def _other_copy(self, key: str) -> bool:
-        if find_object(self.checkout.objects, key):
-            return True
-        here_and_there = {self.checkout.uuid, self.store.uuid()}
-        return bool(self._known_places.get(key, frozenset()) - here_and_there)
+    def take_back_all_the_same(self, refused: list[ProblemReport]) -> Iterator[Report]:
+        """Nothing can be sent, yet a withdrawal does not wait until something can."""
+        if self.options.dry_run or not all(problem.sending for problem in refused):
+            return
+        yield from self.take_back()
+        if self.dropped:
+            self.the_plan = self.the_plan.without_sending()
+            yield self.event()
 
-    @cached_property
-    def _known_places(self) -> Mapping[str, frozenset[str]]:
-        """Where the keys are that come back; some have left the tree."""
-        return read_logs(self.checkout.path, self.the_plan.take_back, metadata=False).locations
+    def _taking_back(self, there: str) -> TakingBack:
+        asked = (self.the_plan.take_back, self.verdicts, self.judge.resolver)
+        return TakingBack(self.checkout, there, *asked)
 
     def transfer(self) -> None:
         """Send the planned keys; what fails is remembered with its reason."""
+        if self.store.of_files:
+            self.store.stage(self._entries())
         keys = self.the_plan.keys_to_send()
         if keys:
             self.journal.add(keys)
         total = sum(u.new for u in self.the_plan.units if u.action is Action.SEND)
-        counter, finish = self._meter(total)
+        counter, finish = metered(self.options.progress, total)
         try:
             sizes = {v.facts.entry.key: v.facts.size or 0 for v in self.verdicts}
             patient = patiently(lambda left: self._sent(left, counter), keys, self.options.pause)
@@ -282,20 +347,15 @@ class Publication:
 
     def _why(self, note: str) -> str:
         """git-annex's reason, with the one that it does not see."""
-        free = free_bytes(self.store.place) if self.store.place else None
+        place = self.store.content_place
+        # what was there before the first failure tells nothing of it
+        free = free_bytes(place, fresh=not self.failed) if place else None
         return note if free is None else f"{note} ({format_size(free)} free there)"
 
     def _sent(self, keys: list[str], counter: ByteCount) -> Generator[Moved, None, None]:
         jobs, fds = self.options.jobs, (self.lock_fd,)
         reserve = self.policy.reserve
         return self.store.send(keys, jobs=jobs, progress=counter, reserve=reserve, pass_fds=fds)
-
-    def _meter(self, total: int) -> tuple[ByteCount, Callable[[], None]]:
-        show = self.options.progress
-        if show is None or not total:
-            return ByteCount(None), lambda: None
-        show(0, total)
-        return ByteCount(lambda count: show(count, total)), lambda: show(-1, total)
 
     def check(self) -> None:
         """Ask the sibling whether what was sent is there, and put wrong logs right."""
@@ -315,13 +375,14 @@ class Publication:
 
     def compare(self) -> ChecksumReport:
         """Compare what is there with its checksums, and send anew what is damaged."""
-        store, fds = self.store, (self.lock_fd,)
-        remote = store.content_remote
-        found = list(compare_content(store.repo, remote, env=store.env, pass_fds=fds))
-        if isinstance(store, ReleaseRepository):  # it keeps nothing, and nothing damaged
-            shutil.rmtree(store.path / "annex/bad", ignore_errors=True)
+        store = self.store
+        found = store.compare((self.lock_fd,))
         wrong = {c.key: c.note for c in found if not c.ok}
         there = store.check(wrong)
+        # what it had to fetch over ssh git-annex leaves there, damaged as it is
+        bad = [k for k in wrong if there[k] and NOT_VERIFIED in wrong[k]]
+        bad = [k for k in bad if find_object(self.checkout.objects, k)]
+        there |= {m.key: not m.ok for m in store.drop(bad, (self.lock_fd,))}
         failed = {k: f"could not be compared: {wrong[k]}" for k in wrong if there[k]}
         damaged = tuple(k for k in wrong if not there[k])
         may = (k for k in damaged if k in self.the_plan.keys)
@@ -347,30 +408,31 @@ class Publication:
         if isinstance(self.store, OwnStorage):
             return self.state.commit if self.state.commit != self.before else None
         assert self.tree is not None
-        self.store.adopt_blobs(e.oid for e in self.tree.taken)
-        ids = write_blobs(self.store.path, self.tree.written.values())
-        entries = tree_entries(self.tree, dict(zip(self.tree.written, ids, strict=True)))
-        return self.store.commit(entries, self.tree.message)
+        return self.store.commit(self._entries(), self.tree.message)
+
+    def _entries(self) -> list[tuple[str, str, str]]:
+        """``(mode, oid, path)`` of what may lie there; a release takes it over."""
+        store = self.store
+        if isinstance(store, OwnStorage):
+            permitted = (v.facts.entry for v in self.verdicts if v.permit)
+            return [(e.mode, e.oid, e.path) for e in permitted if e.key or e.is_file]
+        assert self.tree is not None
+        store.adopt_blobs(e.oid for e in self.tree.taken)
+        ids = write_blobs(store.path, self.tree.written.values())
+        return tree_entries(self.tree, dict(zip(self.tree.written, ids, strict=True)))
 
     def push(self, commit: str | None) -> PushedReport:
         """Push the branch and what git-annex knows."""
         files = len(self.tree.taken) + len(self.tree.written) if self.tree else 0
-        changed = commit is not None and not self._events_only(commit)
+        changed = commit is not None
+        if commit and self.before and isinstance(self.store, OwnStorage):
+            changed = not only_events(self.checkout.path, self.before, commit)
         if changed:
             self.journal.add(())  # so that a killed run has its event, too
         if commit or self.arrived or self.dropped or self.store.behind():
             self.store.push(commit, (self.lock_fd,))
         self.pushed = commit if changed else None
         return PushedReport(commit or self.before, changed, files or len(self.state.entries))
-
-    def _events_only(self, commit: str) -> bool:
-        """Whether the commit differs from what was there in records of events only."""
-        if not isinstance(self.store, OwnStorage) or self.before is None:
-            return False
-        changed = git_text(
-            self.checkout.path, "diff-tree", "-r", "--name-only", self.before, commit
-        )
-        return all(p.startswith(".datalad/mrishare/events/") for p in changed.splitlines())
 
     def event(self) -> SummaryReport:
         """Write down what was done; nothing when nothing changed."""
@@ -387,7 +449,9 @@ class Publication:
                 commit = git_text(self.checkout.path, "rev-parse", branch)
                 self.store.push(commit, (self.lock_fd,))
             self.journal.remove()
-        return SummaryReport(self.the_plan, changed, not self._waiting(), False, path)
+        self.changed = changed or self._waiting()
+        failed = frozenset(self.failed)
+        return SummaryReport(self.the_plan, changed, not self._waiting(), False, path, failed)
 
     def _waiting(self) -> bool:
         absent = any(u.absent for u in self.the_plan.units)
@@ -413,9 +477,9 @@ class Publication:
             "keys_sent": len(self.arrived),
             "keys_taken_back": len(self.dropped),
             "keys_not_taken_back": len(getattr(self, "failed_drops", ())),
-            "bytes_sent": sum(u.new for u in units),
+            "bytes_sent": sum(key_size(k) or 0 for k in self.arrived),
             "keys_digest": keys_digest(self.arrived),
-            "holds": holdings(self.verdicts, self._there(), self.tree),
+            "holds": holdings(self.verdicts, self._there(), self.tree, self.store.of_files),
         }
 
     def _there(self) -> set[str]:
@@ -425,10 +489,7 @@ class Publication:
     def _release_tree(self) -> ReleaseTree:
         assert isinstance(self.store, ReleaseRepository)
         keys = {v.facts.entry.key for v in self.verdicts if v.permit}
-        former: set[str] = set()
-        if self.before:
-            former = {e.key for e in read_tree(self.store.path, self.before) if e.key}
-            former |= self.store.revoked(self.before)
+        former = self.store.ever_held(self.before) if self.before else set()
         return release_tree(
             self.verdicts,
             self.judge,
@@ -437,38 +498,3 @@ class Publication:
             dataset_id(self.checkout, self.state.commit),
             former - keys,
         )
-
-
-class Journal:
-    """The keys under way to a sibling, on disk before the first of them moves."""
-
-    def __init__(self, path: Path):
-        self._path = path
-
-    def exists(self) -> bool:
-        """Whether a run has not come to its end."""
-        return self._path.exists()
-
-    def read(self) -> list[str]:
-        """The keys, none when there is no journal."""
-        if not self._path.exists():
-            return []
-        return list(json.loads(self._path.read_text(encoding="utf-8")))
-
-    def add(self, keys: Sequence[str]) -> None:
-        """Note keys in addition to those there."""
-        together = sorted({*self.read(), *keys})
-        write_file(self._path, json.dumps(together).encode("utf-8"))
-
-    def remove(self) -> None:
-        """Forget it: all is known and written down elsewhere."""
-        self._path.unlink(missing_ok=True)
-
-
-def open_store(checkout: Checkout, policy: Policy, commit: str) -> Store:
-    """The way to a sibling: own storage directly, everything else by its release repository."""
-    if policy.own:
-        return OwnStorage(checkout, policy.name)
-    address = policy.address or Address("")
-    identity = dataset_id(checkout, commit)
-    return ReleaseRepository(checkout.path, checkout.gitdir, policy.name, address, identity)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from .plans import Plan, Unit
 
@@ -40,10 +41,15 @@ class WithheldReport:
 
 @dataclass(frozen=True)
 class TakenBackReport:
-    """Content removed from the sibling because it is no longer permitted or replaced."""
+    """Content removed from the sibling because it is no longer permitted or replaced.
 
-    keys: int
+    ``paths`` are the keys, each with its path (empty when it has none any more); ``recall``
+    says whether the sibling promised to delete when asked.
+    """
+
+    paths: Mapping[str, str]
     size: int
+    recall: bool
     failed: Mapping[str, str] = field(default_factory=dict)
     planned: bool = False
 
@@ -59,11 +65,15 @@ class PushedReport:
 
 @dataclass(frozen=True)
 class ProblemReport:
-    """Why the whole publication was refused, before anything moved."""
+    """Why the whole publication was refused, before anything moved.
+
+    ``sending`` says that it is only a reason to send nothing: what has to come back comes back.
+    """
 
     what: str
     where: str
     remedy: str
+    sending: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,11 +102,19 @@ class PlanFileReport:
 
 
 @dataclass(frozen=True)
+class SameReport:
+    """Nothing is new since the last run, which said this and had nothing to do."""
+
+    told: Sequence[tuple[str, str, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True)
 class SummaryReport:
-    """The end of a publication."""
+    """The end of a publication; ``failed`` are keys of the plan that did not arrive."""
 
     plan: Plan
     changed: bool
     complete: bool
     dry_run: bool
     event: str | None = None
+    failed: frozenset[str] = frozenset()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from .. import __version__
 from ..consent.resolution import Registry
@@ -15,7 +15,7 @@ from ..provenance.participants import participants_in_path
 from ..repo.annexbranch import BRANCH, KeyLogs, read_logs, refresh
 from ..repo.events import is_registered
 from ..repo.history import annexed_in_history
-from ..repo.process import git_succeeds, git_text
+from ..repo.process import git_succeeds, git_text, meanwhile
 from ..repo.trees import Entry, read_blobs, read_tree
 from ..repo.worktree import Checkout
 from .facts import Facts, facts_of
@@ -26,13 +26,17 @@ from .tables import people_in
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A commit of the steward's dataset with everything that decides about it."""
+    """A commit of the steward's dataset with everything that decides about it.
+
+    ``reading`` waits for the metadata that is being read already.
+    """
 
     checkout: Checkout
     commit: str
     entries: tuple[Entry, ...]
     registry: Registry
     policies: Mapping[str, Policy]
+    reading: Callable[[], KeyLogs] | None = None
 
     @cached_property
     def keys(self) -> frozenset[str]:
@@ -45,6 +49,11 @@ class Snapshot:
         return read_logs(self.checkout.path)
 
     @cached_property
+    def described(self) -> KeyLogs:
+        """The same without locations, which only those need who look for copies."""
+        return self.reading() if self.reading else read_logs(self.checkout.path, locations=False)
+
+    @cached_property
     def older(self) -> tuple[Entry, ...]:
         """Paths at which older versions stood whose content is still somewhere."""
         blobs = {e.oid for e in self.entries if e.key}
@@ -55,7 +64,7 @@ class Snapshot:
     @cached_property
     def findings(self) -> dict[str, str]:
         """Key -> what registration found wrong with it."""
-        metadata = self.logs.metadata.items()
+        metadata = self.described.metadata.items()
         return {
             key: ", ".join(sorted(fields["mri-finding"]))
             for key, fields in metadata
@@ -164,12 +173,18 @@ def take_snapshot(checkout: Checkout, basis: Basis | None = None) -> Snapshot:
     InputError
         When the registry or the policies cannot be understood.
     """
-    commit = (basis or read_basis(checkout)).commit
+    basis = basis or read_basis(checkout)
+    commit = basis.commit
+    reading = None
+    if basis.annex:  # git lists the logs while links are looked at; who decides needs both
+        logs = partial(read_logs, checkout.path, locations=False, ref=basis.annex)
+        reading = meanwhile(logs)
     siblings = read_file_at(checkout, commit, SIBLINGS_FILE)
     return Snapshot(
         checkout=checkout,
         commit=commit,
-        entries=tuple(read_tree(checkout.path, commit)),
+        entries=tuple(read_tree(checkout.path, commit, checkout.ours / "links")),
         registry=load_registry(checkout, commit),
         policies=load_policies(siblings.decode("utf-8", "replace") if siblings else None),
+        reading=reading,
     )

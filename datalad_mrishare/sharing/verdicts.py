@@ -276,12 +276,11 @@ def _one_per_content(verdicts: list[Verdict]) -> list[Verdict]:
     """Deny a key everywhere when it is denied anywhere."""
     denied: dict[str, Verdict] = {}
     for v in verdicts:
-        if v.facts.entry.key and not v.permit:
+        if v.reasons and v.facts.entry.key:
             denied.setdefault(v.facts.entry.key, v)
     result = []
     for v in verdicts:
-        other = denied.get(v.facts.entry.key or "")
-        if other is not None and v.permit:
+        if not v.reasons and (other := denied.get(v.facts.entry.key or "")) is not None:
             reason = Reason("content", _SHARED_CONTENT, other.reasons[0].remedy)
             v = v._replace(reasons=(reason,))
         result.append(v)

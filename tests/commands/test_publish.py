@@ -293,6 +293,9 @@ def test_a_withdrawal_is_taken_back(dataset: Path) -> None:
     for records in (planned, done):
         (back,) = (r for r in records if r["outcome"] == "taken back")
         assert (back["keys"], back["bytes"]) == (2, 76081)
+        assert {*back["listed"]} == keys_of(dataset, "sub-02")
+        assert "sub-02/anat/sub-02_T1w.nii.gz" in back["lines"]
+        assert "recall" not in back["message"]
     assert keys_at(mir) == keys_of(dataset, "sub-01")
     assert set(locations(mir, "synced/git-annex")) == keys_of(dataset, "sub-01")
     assert not any(path.startswith("sub-02") for path in tree_of(mir))
@@ -323,6 +326,28 @@ def test_the_last_copy_is_never_taken_back(dataset: Path) -> None:
     assert not any(path.startswith("sub-02") for path in tree_of(mir)), "no longer named"
     again = told(dataset, code=1)
     assert any("only known copy" in r["message"] for r in again), "told each time"
+
+
+def test_the_last_copy_goes_when_it_is_to_be_erased(dataset: Path) -> None:
+    mir = add_path(dataset, "mir", "institution")
+    told(dataset)
+    run(dataset, "git", "annex", "drop", "--force", "sub-02", "sub-01/func")
+    consent(dataset, ("sub-02", "withdrawn", "erase"), ("sub-01", "withdrawn", "stop-use"))
+    (back,) = (r for r in told(dataset, code=1) if r["outcome"] == "taken back")
+    assert back["keys"] == 3 and {*back["failed"]} == keys_of(dataset, "sub-01/func")
+    assert keys_at(mir) == keys_of(dataset, "sub-01/func")
+
+
+@pytest.mark.slow
+def test_what_cannot_be_recalled_is_told(dataset: Path, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("policy: institution\nrecall: no\n")
+    mir = add_path(dataset, "mir", str(policy))
+    told(dataset)
+    assert keys_at(mir)
+    consent(dataset, ("sub-02", "withdrawn"))
+    (back,) = (r for r in told(dataset) if r["outcome"] == "taken back")
+    assert back["recall"] is False and "copies made of it remain" in back["message"]
 
 
 def test_a_copy_elsewhere_is_enough_to_take_back(dataset: Path) -> None:

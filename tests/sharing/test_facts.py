@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
 import pytest
 
 from datalad_mrishare.consent import Deid
 from datalad_mrishare.repo.trees import FILE, GITLINK, LINK, Entry
-from datalad_mrishare.sharing.facts import Facts, Kind, facts_of
+from datalad_mrishare.sharing.facts import Facts, Kind, _facts, _facts_of_many, facts_of
 
 KEY = "SHA256E-s1024--aa.nii.gz"
 
@@ -161,3 +162,28 @@ def test_size_and_finding() -> None:
     assert (found.size, found.finding, found.clearance) == (1024, "truncated", Deid.IDENTIFIABLE)
     assert facts("sub-01/x.nii.gz", key="URL--http&c%%host").size is None
     assert facts("README", b"four").size == 4
+
+
+def test_the_quick_way_says_what_the_other_says() -> None:
+    random = Random(7)
+    parts = ["sub-01", "sub-02", "Sub-01", "sub-", "sub-01b", "sub-é", "sub-01.x", "ses-a", "ses-"]
+    parts += ["anat", "func", "derivatives", "code", "sourcedata", ".datalad", "group", "", "x y"]
+    words = ["task-rest", "ses-b", "run-1", "sub-02", "desc-sub-03", "space-", "-x", "a.b", "é"]
+    ends = ["bold.nii.gz", "T1w.nii", "events.tsv", "T1w", "odd.nii.gz", ".nii", "a-b.nii", ""]
+    keys = ["MD5-s5--x.nii.gz", "MD5--x", "WORM-s5-m1--sub-04_T1w.nii.gz", "SHA256E-s0--e"]
+    findings = {"MD5--x": "a face"}
+    quick = 0
+    for _ in range(20_000):
+        above = [random.choice(parts) for _ in range(random.randrange(4))]
+        name = [random.choice(parts + words) for _ in range(random.randrange(4))]
+        path = "/".join([*above, "_".join([*name, random.choice(ends)])])
+        if not path:
+            continue
+        entry = Entry(path, LINK, "0" * 40, 0, random.choice(keys))
+        found = _facts_of_many(entry, findings)
+        if found is not None:
+            quick += 1
+            assert found == _facts(entry, None, findings, ()), path
+    assert quick > 1000
+    plain = Entry("sub-01/anat/sub-01_T1w.nii.gz", FILE, "0" * 40, 5, None)
+    assert _facts_of_many(plain, findings) is None

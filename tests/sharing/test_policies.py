@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from datalad_mrishare.consent import Deid, Reach
 from datalad_mrishare.errors import InputError, SiblingError
+from datalad_mrishare.sharing.agreements import Agreement
+from datalad_mrishare.sharing.digests import policy_digest
 from datalad_mrishare.sharing.policies import (
     Policy,
     format_size,
@@ -131,6 +135,32 @@ def test_a_policy_changes_its_preset() -> None:
     assert found.columns == ("age", "date of birth")
 
 
+def test_an_agreement_and_encryption() -> None:
+    plain = policy("policy: institution")
+    assert (plain.dua, plain.encryption) == (None, False)
+    assert policy("policy: institution", "encryption: none").encryption is False
+    assert policy("policy: backup", "encryption: required").encryption is True
+    day = date(2028, 1, 1)
+    found = policy("policy: institution", "dua: {reference: 2026-017, until: 2028-01-01}").dua
+    assert found == Agreement("2026-017", day)
+    assert found.lapse(date(2027, 12, 31)) is None and "2026-017" in (found.lapse(day) or "")
+    without_end = policy("policy: institution", "dua: {reference: A 7, until: open}").dua
+    assert without_end == Agreement("A 7") and without_end.lapse(date.max) is None
+    missing = policy("policy: institution", "dua: required").dua
+    assert missing == Agreement() and "names none" in (missing.lapse(date.min) or "")
+
+
+def test_an_event_tells_policies_apart_by_their_promises() -> None:
+    lines = (
+        "dua: required",
+        "dua: {reference: A, until: open}",
+        "encryption: required",
+        "unit: file",
+    )
+    digests = [policy_digest(policy("policy: institution", line)) for line in lines]
+    assert len({*digests}) == 4 and digests[3] == policy_digest(policy("policy: institution"))
+
+
 def test_a_pattern_is_never_taken_apart() -> None:
     """``commons: code/*`` was once read letter by letter, and ``*`` matches everything."""
     assert policy("policy: public", "commons: code/*").commons == ("code/*",)
@@ -164,8 +194,21 @@ def test_a_pattern_is_never_taken_apart() -> None:
         (["policy: public", "min_participants: 0"], 4, "number of participants"),
         (["policy: public", "min_participants: ²"], 4, "number of participants"),
         (["policy: public", "select: {sufix: T1w}"], 4, "unknown entity"),
-        (["policy: public", "dua: agreement.pdf"], 4, "not enforced"),
-        (["policy: public", "encryption: gpg"], 4, "not enforced"),
+        (["policy: institution", "dua: agreement.pdf"], 4, "is no data use agreement"),
+        (["policy: institution", "dua: requierd"], 4, "is no data use agreement"),
+        (["policy: institution", "dua: []"], 4, "is no data use agreement"),
+        (["policy: institution", "dua: {}"], 4, "names no agreement"),
+        (["policy: institution", "dua: {until: 2030-01-01}"], 4, "names no agreement"),
+        (["policy: institution", "dua: {reference: '', until: open}"], 4, "names no agreement"),
+        (["policy: institution", "dua: {reference: [A], until: open}"], 4, "names no agreement"),
+        (["policy: institution", "dua: {reference: A}"], 4, "until when it holds"),
+        (["policy: institution", "dua: {reference: A, until: never}"], 4, "is not a date"),
+        (["policy: institution", "dua: {reference: A, until: 2030-02-30}"], 4, "not a day"),
+        (["policy: institution", "dua: {reference: A, untill: open}"], 4, "unknown field of"),
+        (["policy: public", "dua: required"], 4, "promises no DUA"),
+        (["policy: public", "encryption: gpg"], 4, "unknown value"),
+        (["policy: public", "encryption: yes"], 4, "unknown value"),
+        (["policy: public", "encryption: [required]"], 4, "unknown value"),
         (["policy: public", "policy: backup"], 4, "given twice"),
         (["- public"], 2, "a policy is a mapping"),
     ],
@@ -197,6 +240,7 @@ def test_a_sibling_without_a_policy_gets_nothing() -> None:
 
 def test_a_release_tells_the_terms_and_no_place() -> None:
     lines = ("policy: institution", "budget: 40GB", "columns: [age]", "url: /srv/secret")
+    lines += ("dua: {reference: secret, until: 2028-01-01}", "encryption: required")
     told = policy(*lines).public_form()
     assert set(told) == {"reach", "use", "region", "duty", "deid", "recall"}
     assert "secret" not in str(told)

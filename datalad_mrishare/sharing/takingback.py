@@ -1,0 +1,68 @@
+"""What comes back from a sibling, and what of it may be dropped there.
+
+Never the last copy that is known, unless somebody whose data it holds withdrew it to
+``erase``: then the last one has to go, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..consent.records import Then
+from ..consent.resolution import Resolver
+from ..repo.annexbranch import read_logs
+from ..repo.keys import find_object
+from ..repo.worktree import Checkout
+from .verdicts import Verdict
+
+LAST_COPY = "it is the only known copy; get it first: datalad get"
+
+
+@dataclass(frozen=True)
+class TakingBack:
+    """The keys that come back from the sibling ``there`` (its annex uuid)."""
+
+    checkout: Checkout
+    there: str
+    keys: Sequence[str]
+    verdicts: Sequence[Verdict]
+    resolver: Resolver
+
+    def split(self) -> tuple[list[str], dict[str, str]]:
+        """Keys that may be dropped there, and the others with the reason."""
+        safe = [key for key in self.keys if key in self._erased or self._other_copy(key)]
+        kept = {*self.keys} - {*safe}
+        return safe, dict.fromkeys(sorted(kept), LAST_COPY)
+
+    def paths(self, keys: Iterable[str]) -> dict[str, str]:
+        """Key -> its first path in the dataset, empty for what is in its tree no more."""
+        return {key: self._known[key][0].facts.path if key in self._known else "" for key in keys}
+
+    @cached_property
+    def _known(self) -> dict[str, list[Verdict]]:
+        asked, found = frozenset(self.keys), dict[str, list[Verdict]]()
+        for verdict in self.verdicts:
+            key = verdict.facts.entry.key
+            if key in asked:
+                found.setdefault(key or "", []).append(verdict)
+        return found
+
+    @cached_property
+    def _erased(self) -> frozenset[str]:
+        def erased(verdict: Verdict) -> bool:
+            facts, depth = verdict.facts, self.resolver.withdrawn_depth
+            return any(depth(p, facts.scope) is Then.ERASE for p in facts.participants)
+
+        return frozenset(key for key, found in self._known.items() if any(map(erased, found)))
+
+    def _other_copy(self, key: str) -> bool:
+        if find_object(self.checkout.objects, key):
+            return True
+        return bool(self._places.get(key, frozenset()) - {self.checkout.uuid, self.there})
+
+    @cached_property
+    def _places(self) -> dict[str, frozenset[str]]:
+        """Where the keys are; some have left the tree."""
+        return read_logs(self.checkout.path, self.keys, metadata=False).locations
