@@ -40,5 +40,11 @@ command_suite = (
             "mrishare-publish",
             "mrishare_publish",
         ),
+        (
+            "datalad_mrishare.commands.verify",
+            "Verify",
+            "mrishare-verify",
+            "mrishare_verify",
+        ),
     ],
 )

@@ -39,6 +39,7 @@ COMMANDS = {
     "mrishare-explain",
     "mrishare-sibling",
     "mrishare-publish",
+    "mrishare-verify",
 }
 #: what only repo/ may use: it starts processes and reads git objects
 PROCESSES = {"subprocess", "git", "multiprocessing", "pty"}

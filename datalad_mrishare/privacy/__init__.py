@@ -1,4 +1,5 @@
 """What must not leave: checks on single files, pure.
 
 ``fields``  the closed list of sidecar keys and table columns that count as deidentified
+``needles`` secrets looked for in bytes, whatever they are packed in
 """

@@ -30,16 +30,25 @@ def column_listed(column: str) -> bool:
     return column in _listed()["column"]
 
 
+def fields_listed(value: object) -> bool:
+    """Whether ``value`` is an object with nothing but listed columns in it.
+
+    >>> fields_listed({"age": 30}), fields_listed({"iq": 99}), fields_listed("a text")
+    (True, False, False)
+    """
+    return isinstance(value, dict) and _keys_listed(value, _listed()["column"], 0)
+
+
 def sidecar_listed(content: bytes) -> bool:
     """Whether ``content`` is a JSON object with listed keys only, at every depth."""
     try:
-        value = json.loads(content, object_pairs_hook=_each_once)
+        value = json.loads(content, object_pairs_hook=each_once)
     except (ValueError, RecursionError):
         return False
     return isinstance(value, dict) and _keys_listed(value, _listed()["sidecar"], 0)
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object; a key given twice would hide the first value from us, not from its reader."""
     found = dict(pairs)
     if len(found) < len(pairs):

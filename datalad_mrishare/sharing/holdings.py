@@ -7,9 +7,9 @@ policy, whatever its units are::
               "sub-07+sub-08": {"files": 1, "bytes": 5120}}
 
 ``files`` and ``bytes`` are those whose content lies there, files in git included; ``listed``
-are files that the release names while their content is not there; ``tables`` are tables of
-several people that have a row of the participant. What is nought is left out. Each event tells
-the whole, so that a run that was killed leaves no gap. Pure.
+are files that the release names while their content is not there; ``tables`` are tables (or
+JSON) of several people that have a row (an entry) of the participant. What is nought is left
+out. Each event tells the whole, so that a run that was killed leaves no gap. Pure.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ..consent.grants import Reach
 from ..errors import InputError
 from ..provenance.participants import participants_in_path
 from .facts import Facts, Kind
+from .keyed import people_keyed
 from .plans import natural
 from .releases import ReleaseTree
 from .tables import people_in
@@ -33,7 +34,10 @@ _AND = re.compile(r"\+(?=sub-)")
 
 
 def holdings(
-    verdicts: Iterable[Verdict], keys: Collection[str], tree: ReleaseTree | None
+    verdicts: Iterable[Verdict],
+    keys: Collection[str],
+    tree: ReleaseTree | None,
+    of_files: bool = False,
 ) -> dict[str, dict[str, int]]:
     """The field ``holds`` of an event.
 
@@ -44,21 +48,29 @@ def holdings(
     keys : collection of str
         What the sibling has.
     tree : ReleaseTree or None
-        What the release names; None for own storage, which gets everything that is in git.
+        What the release names; None for own storage.
+    of_files : bool
+        Whether it holds a tree of files: other own storage gets everything that is in git.
     """
     taken = None if tree is None else {e.path for e in tree.taken}
     written = {} if tree is None else tree.written
     found: dict[str, dict[str, int]] = {}
     names: dict[frozenset[str], str] = {}
+    verdicts = list(verdicts)
+    known = frozenset[str]().union(*{v.facts.participants for v in verdicts})
 
     def add(who: str, **figures: int) -> None:
         row = found.setdefault(who, {})
         for name, figure in figures.items():
             row[name] = row.get(name, 0) + figure
 
-    for facts in (v.facts for v in verdicts):
+    for facts in (v.facts for v in verdicts if v.permit or v.facts.entry.key or not of_files):
         if facts.path in written:
-            people = facts.participants or people_in(written[facts.path])
+            content = written[facts.path]
+            if facts.path.endswith(".json"):
+                people = facts.participants or people_keyed(content, known)
+            else:
+                people = facts.participants or people_in(content)
             for who in people:
                 if facts.participants == {who}:
                     add(who, files=1, bytes=len(written[facts.path]))

@@ -8,17 +8,18 @@ else goes in is scanned for the labels of withheld participants first.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from ..consent.grants import Deid
 from ..consent.scopes import FileScope
-from ..privacy.fields import column_listed
+from ..privacy.fields import column_listed, fields_listed
 from ..provenance.bids import bids_name
 from ..repo.release import REVOKED_FILE
 from ..repo.trees import FILE, Entry
 from .facts import Kind
+from .keyed import without_entries
 from .policies import Policy
 from .tables import Table, filter_table, format_table, parse_table
 from .verdicts import Judge, Reason, Verdict
@@ -80,9 +81,12 @@ def release_tree(
     released = frozenset(p for v in plain for p in v.facts.participants)
     mentions = Mentions(participants, released)
     texts = contents([v.facts.entry for v in permitted if v.facts.entry.key is None])
-    kept, denied = _without_mentions(plain, texts, mentions)
+    keyed = _without_entries(plain, texts, judge, released, mentions)
+    kept, denied = _without_mentions(
+        [v for v in plain if v.facts.path not in keyed], texts, mentions
+    )
     paths = {v.facts.path for v in kept}
-    written = {
+    written = keyed | {
         v.facts.path: data
         for v in permitted
         if v.facts.kind is Kind.TABLE
@@ -122,13 +126,21 @@ class Mentions:
 
     def found(self, text: str) -> str | None:
         """One who may not be named but is, or None."""
+        return next(self._all(text), None)
+
+    def all(self, text: str) -> frozenset[str]:
+        """Everyone who may not be named but is."""
+        return frozenset(self._all(text))
+
+    def _all(self, text: str) -> Iterator[str]:
         for match in _LABEL.finditer(text):
             label = match[0].lower()
-            if label in self._withheld:
-                return label
-            if label not in self._known and _shape(label) in self._shapes:
-                return label
-        return None
+            if label in self._withheld or (label not in self._known and self.is_person(label)):
+                yield label
+
+    def is_person(self, label: str) -> bool:
+        """Whether a label is that of somebody known, or looks like one."""
+        return label.lower() in self._known or _shape(label.lower()) in self._shapes
 
     def in_path(self, path: str) -> str | None:
         """The same for a path: no label reaches over a slash or an underscore."""
@@ -144,6 +156,34 @@ class Mentions:
 
 def _shape(label: str) -> str:
     return "".join("0" if c.isdigit() else "a" if c.isalpha() else c for c in label)
+
+
+def _without_entries(
+    verdicts: list[Verdict],
+    texts: Mapping[str, bytes],
+    judge: Judge,
+    released: frozenset[str],
+    mentions: Mentions,
+) -> dict[str, bytes]:
+    """Path -> what may leave of JSON keyed by participant, where nothing else is against it."""
+    written = {}
+    for v in verdicts:
+        entry, scope = v.facts.entry, v.facts.scope
+        if entry.key is not None or not entry.path.endswith(".json"):
+            continue
+
+        def may(who: str, value: object, scope: FileScope = scope) -> bool | None:
+            if not mentions.is_person(who):
+                return None
+            clean = Deid.DEIDENTIFIED if fields_listed(value) else Deid.IDENTIFIABLE
+            return who in released and not judge.people(frozenset((who,)), scope, clean)
+
+        text = without_entries(texts[entry.oid], may)
+        if text is not None and not (
+            _against(text, v.facts.kind, mentions) or mentions.in_path(entry.path)
+        ):
+            written[entry.path] = text
+    return written
 
 
 def _without_mentions(

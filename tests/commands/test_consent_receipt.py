@@ -166,11 +166,14 @@ def test_what_an_event_holds_leaves_in_no_release(dataset: Path) -> None:
 
 
 def test_what_an_event_holds(dataset: Path) -> None:
+    (dataset / "participants.json").write_text('{"sub-01": {"age": 30}, "sub-04": {"age": 31}}')
+    run(dataset, "git", "add", "participants.json")
+    run(dataset, "git", "commit", "--quiet", "-m", "a table in JSON")
     place = add_path(dataset, "mirror", "institution")
     publish(dataset, "mirror")
     held = last_event(dataset)["holds"]
     sizes = [p.stat().st_size for p in dataset.glob("sub-01/**/*") if p.is_file()]
-    assert held["sub-01"] == {"files": 5, "bytes": sum(sizes), "tables": 1}
+    assert held["sub-01"] == {"files": 5, "bytes": sum(sizes), "tables": 2}
     assert held["sub-01+sub-02"] == {"files": 1, "bytes": 6170}
     assert set(held) == {"sub-01", "sub-02", "sub-01+sub-02"}
     tree = run(place, "git", "ls-tree", "-r", "--name-only", "main").split()

@@ -128,6 +128,28 @@ def test_after_a_withdrawal_the_content_is_gone_and_no_reason_is_told(registered
     assert "sub-" not in log
 
 
+def test_what_an_old_clone_still_holds_and_how_it_is_purged(registered: Path) -> None:
+    """The commands are those of docs/release.md."""
+    consent(registered, ("sub-01", "given"), ("sub-02", "given"))
+    place = add_path(registered, "mirror", "institution")
+    publish(registered, "mirror")
+    clone = registered.parent / "old"
+    run(registered.parent, "git", "clone", "--quiet", str(place), "old")
+    run(clone, "git", "annex", "get", "--quiet", ".")
+    gone, kept = keys_of(registered, "sub-02/"), keys_of(registered, "sub-01/")
+    consent(registered, ("sub-02", "withdrawn"))
+    publish(registered, "mirror")
+    run(clone, "git", "pull", "--quiet", "--ff-only")
+    assert not (clone / "sub-02").exists()
+    assert keys_at(clone) == gone | kept  # all of it is still there
+    page = (Path(__file__).parents[2] / "docs/release.md").read_text()
+    (command,) = (line for line in page.splitlines() if "revoked.tsv |" in line)
+    run(clone, "sh", "-c", command)
+    assert keys_at(clone) == kept
+    run(clone, "git", "annex", "fsck", "--quiet")
+    assert set(scanner.scan(clone, ["sub-02"])) == {"sub-02"}  # names stay in the history
+
+
 def revoked(place: Path) -> list[str]:
     return run(place, "git", "show", "main:.datalad/mrishare/revoked.tsv").splitlines()[1:]
 
@@ -200,7 +222,7 @@ class Study:
             self.all.add(word)
 
 
-@pytest.mark.parametrize("rounds", [4, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [4, pytest.param(20, marks=pytest.mark.slow)])
 def test_rounds_of_changes_never_tell_of_who_never_permitted(registered: Path, rounds: int) -> None:
     place = add_path(registered, "mirror", "institution")
     study, clones = Study(registered, seed=1), []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from datetime import date
@@ -94,6 +95,53 @@ def test_rows_of_other_tables_need_consent_for_that_table() -> None:
     rows = ("participant_id moca", "sub-01 29", "sub-02 28", "sub-03 27")
     found = tree({"phenotype/moca.tsv": table(*rows)})
     assert found.written["phenotype/moca.tsv"] == table("participant_id moca", "sub-01 29")
+
+
+KEYED = (
+    b'{"Note": "by hand", "sub-01": {"age": 30}, "more": [{"sub-02": 1, "SUB-03": {"age": 31}}]}'
+)
+
+
+def test_entries_of_json_that_are_keyed_by_participant() -> None:
+    """As rows: hers whose consent covers it stays, theirs that does not or is withheld goes."""
+    found = tree({"participants.json": KEYED})
+    written = found.written["participants.json"]
+    assert json.loads(written) == {"Note": "by hand", "sub-01": {"age": 30}, "more": [{}]}
+    assert "participants.json" not in taken(found) and not denied(found)
+
+
+@pytest.mark.parametrize(
+    ("entry", "stays"), [(b'{"age": 30}', True), (b'{"iq": 99}', False), (b'"a text"', False)]
+)
+def test_entries_that_are_not_clean_enough(entry: bytes, stays: bool) -> None:
+    found = tree({"participants.json": b'{"sub-01": %b}' % entry}, "{policy: public}")
+    assert ("sub-01" in json.loads(found.written["participants.json"])) is stays
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"sub-01": 1, "Note": "not for sub-03"}',
+        b'{"sub-01": {"of": "sub-03"}}',
+        b'{"sub-03 and others": 1}',
+        b'{"sub-03": 1, "sub-03": 2}',
+        b'{"sub-03": 1',
+        b'{"a":' * 100_000 + b'"sub-03"' + b"}" * 100_000,
+    ],
+    ids=range(6),
+)
+def test_json_that_names_somebody_in_another_way_stays(text: bytes) -> None:
+    found = tree({"participants.json": text})
+    assert denied(found) == {"participants.json": "mention"}
+    assert "participants.json" not in {*taken(found), *found.written}
+
+
+@pytest.mark.parametrize(
+    "text", [b'{"age":   {"Description": "like sub-01"}}', b'{"sub-group": {"Levels": {}}}']
+)
+def test_json_that_is_keyed_by_nobody_goes_as_it_is(text: bytes) -> None:
+    found = tree({"participants.json": text})
+    assert "participants.json" in taken(found)
 
 
 @pytest.mark.parametrize(

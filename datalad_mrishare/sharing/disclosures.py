@@ -1,0 +1,203 @@
+"""What must not be at a sibling, and whom it would tell about. Pure: bytes in, findings out.
+
+::
+
+    participant  a label of somebody who is withheld, or whom nobody knows
+    key          the name of content that is withheld
+    registry     our own records: consents, forms, policies of other siblings, events
+    metadata     a log of metadata on keys
+    address      a log of URLs that content came from
+    credential   a password or cipher in the configuration of a special remote
+    identity     somebody else than this software made a commit or tag
+    machine      the steward's dataset, account or annex
+    canary       a word of a private list
+    content      withheld content itself
+    unread       a file of the storage that nobody could look into
+    missing      what is promised there and is not
+    residue      permitted once and named in the history of the release since
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..privacy.needles import Needles
+from ..repo.keys import checksum, from_file_name, hasher, key_size
+from ..repo.release import REVOKED_FILE
+from .releases import POLICY_FILE, Mentions
+
+_KEY = re.compile(rb"[A-Z][A-Z0-9_]+(?:-[a-zA-Z]\d+)+--[^\s/\"'\\<>]+")
+_WHO = re.compile(rb"^(?:author|committer|tagger) (.*?) <(.*?)> ", re.MULTILINE)
+_CREDENTIAL = re.compile(rb"\b(s3creds|davcreds|cipher|embedcreds=yes|password)\b[^\n]*")
+#: how git-annex describes a repository that nobody described: account, host and path
+_PLACE = re.compile(rb"\S+@\S+:[/~][^\n]*?(?= timestamp=|$)", re.MULTILINE)
+_CHUNK = re.compile(r"-S\d+-C\d+(?=--)")
+#: bytes at the end of a piece that are looked at again with the next one
+_OVERLAP = 1 << 12
+_OURS = ".datalad/mrishare/"
+_PUBLIC = frozenset((POLICY_FILE, REVOKED_FILE))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing at one place: ``kind`` as above, ``what`` it is, ``where`` it was found."""
+
+    kind: str
+    what: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """All that is looked for.
+
+    ``keys`` is withheld content, ``residue`` are participants and keys that were permitted
+    there before, ``neutral`` mail addresses that may stand in a commit.
+    """
+
+    mentions: Mentions | None
+    keys: Collection[str]
+    residue: Collection[str]
+    machine: Needles
+    canaries: Needles
+    neutral: Collection[str]
+
+    def in_path(self, path: str, where: str) -> Iterator[Finding]:
+        """What the name of a file, directory or ref tells."""
+        if self.mentions is None:
+            return
+        raw = path.encode("utf-8", "surrogateescape")
+        if path.startswith(_OURS) and path not in _PUBLIC:
+            yield Finding("registry", path, where)
+        if path.endswith(".log.met"):
+            yield Finding("metadata", path.rpartition("/")[2][:-8], where)
+        if path.endswith((".log.web", ".log.rmet", ".log.cnk.web")):
+            yield Finding("address", path.rpartition("/")[2], where)
+        yield from self.in_bytes(raw, where)
+
+    def in_object(
+        self, kind: str, content: bytes, where: str, oid_bytes: int = 20
+    ) -> Iterator[Finding]:
+        """What an object of git tells; its ids have ``oid_bytes``."""
+        if kind in ("commit", "tag") and self.mentions is not None:
+            head = content.partition(b"\n\n")[0]
+            for name, mail in _WHO.findall(head):
+                if mail.decode("utf-8", "replace") not in self.neutral:
+                    said = f"{name.decode('utf-8', 'replace')} <{mail.decode('utf-8', 'replace')}>"
+                    yield Finding("identity", said, where)
+        if kind == "tree":
+            # git tells one path of an object, and the same content may stand under another
+            for name in names_in_tree(content, oid_bytes):
+                yield from self.in_path(name, f"{where}: {name}")
+            return
+        if where.endswith(" remote.log)") and self.mentions is not None:
+            for match in _CREDENTIAL.findall(content):
+                yield Finding("credential", match.decode("ascii", "replace"), where)
+        if where.endswith(" uuid.log)") and self.mentions is not None:
+            for match in _PLACE.findall(content):
+                yield Finding("machine", match.decode("utf-8", "replace"), where)
+        yield from self.same_content(content, where)
+        yield from self.in_bytes(content, where)
+
+    def same_content(self, content: bytes, where: str) -> Iterator[Finding]:
+        """Withheld content under another name."""
+        for key, digest in self.candidates(len(content)):
+            digest.update(content)
+            if digest.hexdigest() == checksum(key):
+                yield Finding("residue" if key in self.residue else "content", key, where)
+
+    def candidates(self, size: int | None) -> list[tuple[str, hashlib._Hash]]:
+        """Withheld keys of so many bytes, each with a fresh hash object."""
+        made = [(key, hasher(key)) for key in self._sizes.get(size or 0, ())]
+        return [(key, digest) for key, digest in made if digest is not None]
+
+    @cached_property
+    def _sizes(self) -> dict[int, list[str]]:
+        found: dict[int, list[str]] = {}
+        for key in self.keys:
+            found.setdefault(key_size(key) or 0, []).append(key)
+        found.pop(0, None)  # nothing, or nobody knows how much
+        return found
+
+    def withheld(self, name: str) -> str | None:
+        """The withheld key that a file in storage holds, or a chunk of; None of another one.
+
+        >>> Secrets(None, {"A-s9--b"}, (), Needles(()), Needles(()), ()).withheld("A-s9-S5-C2--b")
+        'A-s9--b'
+        """
+        key = _CHUNK.sub("", from_file_name(name))
+        return key if key in self.keys else None
+
+    def in_pieces(self, size: int | None, pieces: Iterator[bytes], where: str) -> Iterator[Finding]:
+        """What a long content of ``size`` bytes tells that comes in pieces, packed or not."""
+        found: set[Finding] = set()
+        hashed = self.candidates(size)
+
+        def passing() -> Iterator[bytes]:
+            end = b""
+            for piece in pieces:
+                for _, digest in hashed:
+                    digest.update(piece)
+                found.update(self._told(end + piece, where))
+                end = (end + piece)[-_OVERLAP:]
+                yield piece
+
+        words = self.canaries.found_in(passing())
+        found.update(Finding("canary", word, where) for word in words)
+        same = (key for key, digest in hashed if digest.hexdigest() == checksum(key))
+        found.update(Finding("content", key, where) for key in same)
+        yield from sorted(found, key=lambda f: (f.kind, f.what))
+
+    def in_bytes(self, content: bytes, where: str) -> Iterator[Finding]:
+        """What any text tells."""
+        yield from self._told(content, where)
+        for found in self.canaries.found_in([content]) if self.canaries else ():
+            yield Finding("canary", found, where)
+
+    def _told(self, content: bytes, where: str) -> Iterator[Finding]:
+        if self.mentions is not None and b"sub-" in content.lower():
+            for label in self.mentions.all(content.decode("utf-8", "replace")):
+                yield Finding("residue" if label in self.residue else "participant", label, where)
+        if b"--" in content:
+            for raw in {*_KEY.findall(content)}:
+                key = raw.decode("utf-8", "surrogateescape")
+                key = self.withheld(key.removesuffix(".log")) or self.withheld(key) or ""
+                if key:
+                    yield Finding("residue" if key in self.residue else "key", key, where)
+        for found in self.machine.found(content) if self.mentions is not None else ():
+            yield Finding("machine", found, where)
+
+
+def names_in_tree(content: bytes, oid_bytes: int) -> Iterator[str]:
+    """The names in a tree object: mode, blank, name, NUL, id of ``oid_bytes``.
+
+    >>> list(names_in_tree(b"100644 a b\\0" + b"\\1" * 20 + b"40000 c\\0" + b"\\2" * 20, 20))
+    ['a b', 'c']
+    """
+    at = 0
+    while at < len(content):
+        end = content.index(b"\0", at)
+        yield content[content.index(b" ", at) + 1 : end].decode("utf-8", "surrogateescape")
+        at = end + 1 + oid_bytes
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """Findings of the same kind and thing: how many, and the first place."""
+
+    kind: str
+    what: str
+    count: int
+    first: str
+
+
+def group(findings: Mapping[tuple[str, str], list[str]]) -> list[Grouped]:
+    """Findings by kind and thing, in a stable order."""
+    return [
+        Grouped(kind, what, len(places), min(places))
+        for (kind, what), places in sorted(findings.items())
+    ]
