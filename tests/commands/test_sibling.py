@@ -143,11 +143,8 @@ def test_a_policy_file(checkout: Checkout, place: Path, tmp_path: Path) -> None:
         ("use: GRU\n", "says no `reach`"),
         ("reach:\nuse: GRU\n", "says no `reach`"),
         ("reach: public\n", "says no `use`"),
-        ("reach: public\nuse: GRU\ndua: lab.yaml\n", r"line 3, .*`dua` is not enforced"),
-        (
-            "reach: public\nuse: GRU\nencryption: shared\n",
-            r"line 3, .*`encryption` is not enforced",
-        ),
+        ("reach: public\nuse: GRU\ndua: lab.yaml\n", r"line 3, .*is no data use agreement"),
+        ("reach: public\nuse: GRU\nencryption: shared\n", r"line 3, .*shared.*required"),
         ("policy: publc\n", r"line 1, .*publc.*public"),
         ("reach: own\nreach: public\nuse: GRU\n", "line 2, .*given twice"),
         ("- public\n", "a policy is a mapping"),
@@ -397,7 +394,16 @@ def test_names_that_no_sibling_can_have(checkout: Checkout) -> None:
 def test_names_of_files_beside_the_release_repositories(checkout: Checkout, place: Path) -> None:
     bare(checkout.path, place)
     old = "mir"
-    for name in ("hooks", "lock", "dataset", "x.lock", "x.journal"):
+    for name in (
+        "hooks",
+        "lock",
+        "dataset",
+        "links",
+        "x.lock",
+        "x.journal",
+        "x.settled",
+        "x.clone",
+    ):
         run(checkout.path, "git", "config", "--rename-section", f"remote.{old}", f"remote.{name}")
         with pytest.raises(InputError, match="git remote rename"):
             declare(checkout, name, "institution")

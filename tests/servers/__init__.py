@@ -6,7 +6,7 @@ to one test, is waited for, and is gone with the test:
 ========================== ===========================================================
 ``sshd``                   OpenSSH as ``mrishare-test`` for git, git-annex, rsync, DataLad
 ``rsync_ssh, rsync_path``  places for rsync special remotes
-``s3``, ``webdav``         storage with credentials; ``readonly``, ``public``, ``quota``
+``s3``, ``webdav``         storage with credentials; ``readonly``, ``public``, ``quota``, ``hold``
 ``p2phttp``                a bare annex behind HTTP with a password, git and content
 ``gpg``                    keys of a steward, a partner and nobody else
 ``smalldisk``              a directory that is soon full (root only)

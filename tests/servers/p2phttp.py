@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -31,12 +32,15 @@ class GitHttp(Threaded):
     ``reader`` may fetch, ``mrishare`` may push as well; nobody else gets anything.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, certificate: Path | None = None) -> None:
         super().__init__()
         self.root = root
         self.port = free_port()
         wsgi = module("cheroot.wsgi")
         self._server = wsgi.Server((HOST, self.port), self._answer, shutdown_timeout=1)
+        if certificate:
+            tls = module("cheroot.ssl.builtin").BuiltinSSLAdapter
+            self._server.ssl_adapter = tls(certificate, certificate.with_name("key.pem"))
         self._server.prepare()
         self._program = require("git", "apt-get install git")
 
@@ -98,25 +102,23 @@ class P2pHttp:
         The repository, as the server sees it.
     url, annex_url : str
         ``remote.NAME.url`` and ``remote.NAME.annexUrl``.
+    certificate : Path or None
+        What proves the server, where both speak HTTPS.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, certificate: Path | None = None) -> None:
         self.path = directory / "served" / "data.git"
         self.path.mkdir(parents=True)
+        self.certificate = certificate
+        self.scheme = "https" if certificate else "http"
         self._env = {
             **os.environ,
             f"GIT_ANNEX_P2PHTTP_PASSWORD_{USER}": PASSWORD,
             f"GIT_ANNEX_P2PHTTP_PASSWORD_{READER}": PASSWORD,
             f"GIT_ANNEX_P2PHTTP_PERMISSIONS_{READER}": "readonly",
         }
-        for words in (
-            ("init", "--quiet", "--bare", "--initial-branch=main"),
-            ("config", "user.name", "Storage Account"),
-            ("config", "user.email", "storage@example.org"),
-            ("annex", "init", "--quiet", "served"),
-        ):
-            self._run(*words)
-        self._git = GitHttp(self.path.parent)
+        self._make("Storage Account", "storage@example.org")
+        self._git = GitHttp(self.path.parent, certificate)
         self.port = free_port()
         self._annex = Server(directory / "p2phttp.log", lambda: answers(self.port))
         self._run("config", "annex.url", self.annex_url)
@@ -126,12 +128,12 @@ class P2pHttp:
     @property
     def url(self) -> str:
         """The git half."""
-        return f"http://{self._git.address}/{self.path.name}"
+        return f"{self.scheme}://{self._git.address}/{self.path.name}"
 
     @property
     def annex_url(self) -> str:
         """The content."""
-        return f"annex+http://{HOST}:{self.port}/git-annex/"
+        return f"annex+{self.scheme}://{HOST}:{self.port}/git-annex/"
 
     @property
     def helper(self) -> str:
@@ -146,8 +148,26 @@ class P2pHttp:
         """
         who = f"{user}:{password}@{HOST}"
         self._credentials.write_text(
-            f"http://{who}%3a{self._git.port}\nannex+http://{who}%3a{self.port}/git-annex\n"
+            f"{self.scheme}://{who}%3a{self._git.port}\nannex+{self.scheme}://{who}%3a{self.port}/git-annex\n"
         )
+
+    def _make(self, name: str, mail: str) -> None:
+        for words in (
+            ("init", "--quiet", "--bare", "--initial-branch=main"),
+            ("config", "user.name", name),
+            ("config", "user.email", mail),
+            ("annex", "init", "--quiet", "served"),
+        ):
+            self._run(*words)
+
+    def make_neutral(self) -> None:
+        """Make it anew, so that it tells nobody's name."""
+        self.stop_annex()
+        shutil.rmtree(self.path)
+        self.path.mkdir()
+        self._make("datalad-mrishare", "datalad-mrishare@invalid")
+        self._run("config", "annex.url", self.annex_url)
+        self.start_annex()
 
     def add(self, repo: Path, name: str) -> None:
         """Make it a remote of ``repo``."""
@@ -164,7 +184,12 @@ class P2pHttp:
 
     def start_annex(self) -> None:
         """Start p2phttp alone."""
-        words = ["--authenv-http", "--jobs=2", f"--bind={HOST}", f"--port={self.port}"]
+        words = ["--jobs=2", f"--bind={HOST}", f"--port={self.port}"]
+        if self.certificate:
+            key = self.certificate.with_name("key.pem")
+            words += ["--authenv", f"--certfile={self.certificate}", f"--privatekeyfile={key}"]
+        else:
+            words.append("--authenv-http")
         program = require("git-annex", "pip install git-annex")
         self._annex.start([program, "p2phttp", *words], cwd=self.path, env=self._env)
 
@@ -202,3 +227,32 @@ def p2phttp(
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture
+def p2phttps(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[P2pHttp]:
+    """The same behind HTTPS; within the test git and git-annex trust its certificate."""
+    directory = tmp_path_factory.mktemp("p2phttps")
+    server = P2pHttp(directory, certify(directory))
+    reach_loopback(monkeypatch, directory, server.helper)
+    # git's variable, and that of the library of git-annex
+    for variable in ("GIT_SSL_CAINFO", "SYSTEM_CERTIFICATE_PATH"):
+        monkeypatch.setenv(variable, str(server.certificate))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def certify(directory: Path) -> Path:
+    """A certificate of this machine that proves itself; its key lies beside it."""
+    certificate = directory / "certificate.pem"
+    words = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={HOST}")
+    files = ("-keyout", directory / "key.pem", "-out", certificate)
+    more = ("-addext", f"subjectAltName=IP:{HOST}")
+    program = require("openssl", "apt-get install openssl")
+    subprocess.run([program, *words, *files, *more], check=True, capture_output=True, timeout=60)
+    return certificate

@@ -114,6 +114,12 @@ class Server:
                     os.kill(pid, signal.SIGKILL)
 
     @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None, "it does not run"
+        return self._process.pid
+
+    @property
     def running(self) -> bool:
         """Whether it was started and has not been ended."""
         return self._process is not None and self._process.poll() is None

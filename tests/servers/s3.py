@@ -16,7 +16,6 @@ from http import HTTPStatus
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -24,6 +23,7 @@ from .process import HOST
 from .web import Threaded, module, reach_loopback
 
 KEY_ID = "MRISHARETESTKEYID"
+VERSIONING = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
 SECRET = "a secret only the two sides know"
 
 
@@ -38,6 +38,8 @@ class S3(Threaded):
         Whether anybody may read, without a signature.
     readonly : bool
         Whether writing is denied, whoever asks.
+    versioning : bool
+        Whether it says that older versions are kept, which it does not do.
     """
 
     def __init__(self, root: Path) -> None:
@@ -45,7 +47,7 @@ class S3(Threaded):
         self.root = root
         self.root.mkdir(parents=True, exist_ok=True)
         self.public = False
-        self.readonly = False
+        self.readonly = self.versioning = False
         self.log: list[str] = []
         self._handler = _handler(self)
         self._listen(0)
@@ -127,10 +129,21 @@ def _handler(server: S3) -> type:
         def log_message(self, format: str, *args: Any) -> None:
             server.log.append(format % args)
 
+        def _read_body(self) -> bytes:
+            body: bytes = super()._read_body()
+            # of a client that died: S3 keeps nothing of it, localbucket what there was
+            if len(body) < int(self.headers.get("Content-Length") or 0):
+                bad = (HTTPStatus.BAD_REQUEST, "IncompleteBody", "Fewer bytes than announced.")
+                raise localbucket.S3Error(*bad)
+            return body
+
         def _dispatch(self, action: Any) -> None:
             reading = self.command in ("GET", "HEAD")
             signed = signature(self.command, self.path, self.headers)
             allowed = hmac.compare_digest(signed, self.headers.get("Authorization", ""))
+            if allowed and server.versioning and self.path.endswith("?versioning"):
+                self._send(HTTPStatus.OK, VERSIONING)
+                return
             if (allowed and (reading or not server.readonly)) or (reading and server.public):
                 super()._dispatch(action)
                 return
@@ -144,8 +157,8 @@ def _handler(server: S3) -> type:
 def signature(method: str, target: str, headers: Message) -> str:
     """``Authorization`` of a request by signature version 2, git-annex's default elsewhere.
 
-    Amazon S3 developer guide, "Signing and authenticating REST requests"; the requests
-    git-annex makes have no sub-resources.
+    Amazon S3 developer guide, "Signing and authenticating REST requests"; of
+    the sub-resources only ``versioning`` is asked for.
     """
     amazon = sorted((n.lower(), v) for n, v in headers.items() if n.lower().startswith("x-amz-"))
     text = "\n".join(
@@ -155,11 +168,18 @@ def signature(method: str, target: str, headers: Message) -> str:
             headers.get("Content-Type", ""),
             headers.get("Date", "") if "x-amz-date" not in dict(amazon) else "",
             *(f"{name}:{value}" for name, value in amazon),
-            urlsplit(target).path,
+            _resource(target),
         ]
     )
     digest = hmac.new(SECRET.encode(), text.encode(), hashlib.sha1).digest()
     return f"AWS {KEY_ID}:{base64.b64encode(digest).decode()}"
+
+
+def _resource(target: str) -> str:
+    """What is asked for, as it is signed: a bucket has a slash behind, as Amazon insists."""
+    path, _, query = target.partition("?")
+    bucket = path if path.count("/") > 1 else f"{path}/"
+    return f"{bucket}?versioning" if query == "versioning" else bucket
 
 
 @pytest.fixture

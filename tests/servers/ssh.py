@@ -90,6 +90,26 @@ class Sshd:
             _make_key(self._etc / "host")
         self.start()
 
+    def be_slow(self, seconds: int) -> None:
+        """Every command begins so many seconds late, whoever asks."""
+        late = self._etc / "late.sh"
+        late.write_text(
+            f"#!/bin/sh\nsleep {seconds}\n"
+            'case "$SSH_ORIGINAL_COMMAND" in\n'
+            "  internal-sftp) exec /usr/lib/openssh/sftp-server ;;\n"
+            "  '') exec sh ;;\n"
+            '  *) exec sh -c "$SSH_ORIGINAL_COMMAND" ;;\n'
+            "esac\n"
+        )
+        late.chmod(0o755)
+        key = (self._etc / "client.pub").read_text()
+        (self._etc / "authorized_keys").write_text(f'command="{late}" {key}')
+
+    @property
+    def pid(self) -> int:
+        """The process that listens; sessions are below it."""
+        return self._server.pid
+
     @property
     def log(self) -> str:
         """What the server said."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from email.message import Message
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,9 @@ from builders import run
 
 from .gpg import Keys
 from .p2phttp import PASSWORD, READER, P2pHttp
-from .process import free_port
+from .process import HOST, free_port
 from .rsync import Rsync
-from .s3 import S3
+from .s3 import S3, signature
 from .ssh import Sshd
 from .webdav import PASSWORD as DAV_PASSWORD
 from .webdav import USER, WebDav
@@ -182,6 +184,20 @@ def test_s3_round_trip(dataset: Path, s3: S3) -> None:
     assert "ConnectionFailure" in attempt(dataset, *ANNEX, "fsck", "--from", "store", FILE)
     s3.restart()
     assert present(dataset, "store")
+
+
+def test_s3_keeps_nothing_of_a_client_that_dies(dataset: Path, s3: S3) -> None:
+    env = {**os.environ, **s3.environment()}
+    run(dataset, *ANNEX, "initremote", "store", *s3.initremote("images"), env=env)
+    headers = Message()
+    headers["Date"], headers["Content-Length"] = "Mon, 04 May 2026 00:00:00 GMT", "1000"
+    headers["Authorization"] = signature("PUT", "/images/half", headers)
+    with socket.create_connection((HOST, s3.port)) as link:
+        link.sendall(f"PUT /images/half HTTP/1.1\r\n{headers.as_string()}\n".encode())
+        link.sendall(b"a few bytes")
+        link.shutdown(socket.SHUT_WR)
+        assert b"IncompleteBody" in link.makefile("rb").read()
+    assert s3.objects("images") == {"annex-uuid"}
 
 
 def test_s3_looks_at_who_asks(dataset: Path, s3: S3) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,10 @@ class WebDav(Threaded):
         Bytes that may lie there, told as RFC 4331 says and enforced; None: neither.
     readonly : bool
         Whether writing is denied, whoever asks.
+    unlisted, flat : bool
+        Whether nothing is told of collections, or not of all that is below one at once.
+    hold : threading.Event
+        While it is not set, what would write waits for an answer.
     """
 
     def __init__(self, root: Path) -> None:
@@ -36,7 +41,9 @@ class WebDav(Threaded):
         self.root = root
         self.root.mkdir(parents=True, exist_ok=True)
         self.quota: int | None = None
-        self.readonly = False
+        self.readonly = self.unlisted = self.flat = False
+        self.hold = threading.Event()
+        self.hold.set()
         self.log: list[str] = []
         self.port = free_port()
         self._application = _application(self)
@@ -68,6 +75,7 @@ class WebDav(Threaded):
 
     def close(self) -> None:
         """Stop and end all connections."""
+        self.hold.set()
         self._server.stop()
 
     def restart(self) -> None:
@@ -87,8 +95,15 @@ class WebDav(Threaded):
         method = environ["REQUEST_METHOD"]
         self.log.append(f"{method} {environ['PATH_INFO']}")
         refused = ""
+        if method in WRITING:
+            self.hold.wait()
         if self.readonly and method in WRITING:
             refused = "403 Forbidden"
+        elif method == "PROPFIND" and (self.unlisted or self.flat):
+            depth = environ.get("HTTP_DEPTH")
+            collection = environ["PATH_INFO"].endswith("/")  # git-annex asks for files only
+            if depth == "infinity" or (self.unlisted and depth == "1" and collection):
+                refused = "403 Forbidden"
         elif self.quota is not None and method == "PUT":
             size = int(environ.get("CONTENT_LENGTH") or 0)
             if self.used + size > self.quota:

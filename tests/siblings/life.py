@@ -33,6 +33,9 @@ class Kind:
     #: words before the name of the directory of the clone
     clone: Callable[[], list[str]]
     get: tuple[str, ...] = ("git", "annex", "get", ".")
+    #: what it is declared with, shared and kept
+    policy: str = "institution"
+    own: str = "backup"
 
     def permitted(self, *participants: str) -> set[str]:
         """Keys of these participants, and of what everybody may have."""
@@ -74,7 +77,7 @@ def share(kind: Kind) -> Path:
     dataset = kind.dataset
     given = (("sub-01", "given"), ("sub-02", "given"))
     consent(dataset, *given, ("sub-03", "withdrawn"))
-    assert declare(Checkout(dataset), "mir", "institution").moved
+    assert declare(Checkout(dataset), "mir", kind.policy).moved
     assert remotes(dataset) == {}
     told(dataset)
     withheld = kind.withheld("sub-03", "sub-04")
@@ -111,7 +114,7 @@ def live(kind: Kind) -> None:
 def keep(kind: Kind, *names: str) -> None:
     """The same for own storage: all of it, in full, and ordinary remotes as before."""
     consent(kind.dataset, ("sub-01", "given"), ("sub-03", "withdrawn"))
-    assert not declare(Checkout(kind.dataset), "mir", "backup").moved
+    assert not declare(Checkout(kind.dataset), "mir", kind.own).moved
     publish(kind.dataset, "mir")
     assert kind.held() == keys_of(kind.dataset, "")
     assert {*names} <= remotes(kind.dataset).keys()

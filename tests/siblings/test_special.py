@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 from builders import run
-from mirrors import consent, publish
+from mirrors import consent, objects, publish
 from servers import require
 from servers.rsync import Rsync
 from servers.ssh import Sshd
@@ -98,6 +100,39 @@ def test_rsync_behind_ssh_shared(registered: Path, rsync_ssh: Rsync) -> None:
     live(by_rsync(registered, rsync_ssh))
 
 
+@pytest.mark.parametrize("policy", ["institution", "backup"])
+def test_killed_while_rsync_is_handed_content(
+    registered: Path, rsync_path: Rsync, tmp_path: Path, policy: str
+) -> None:
+    kind = by_rsync(registered, rsync_path)
+    consent(registered, ("sub-01", "given"))
+    declare(Checkout(registered), "mir", policy)
+    before = objects(registered)
+    program = tmp_path / "bin/rsync"
+    program.parent.mkdir()
+    program.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *rsynctmp*) kill -9 0 ;; esac\n'  # all of the process group
+        f'exec {shutil.which("rsync")} "$@"\n'
+    )
+    program.chmod(0o755)
+    argv = ["datalad", "mrishare-publish", "--to", "mir"]
+    path = f"{program.parent}:{os.environ['PATH']}"
+    killed = subprocess.run(
+        argv, cwd=registered, env=os.environ | {"PATH": path}, start_new_session=True, check=False
+    )
+    assert killed.returncode == -9 and kind.held() == set()
+    assert handed_over(registered), "the kill missed"
+    publish(registered, "mir")
+    assert not handed_over(registered)
+    run(registered, "git", "annex", "fsck", "--quiet")
+    assert objects(registered) == before, "content can be written to"
+
+
+def handed_over(dataset: Path) -> list[Path]:
+    return [p for p in dataset.rglob(".git/**/annex/tmp/rsynctmp.*/**/*") if p.is_file()]
+
+
 def test_what_an_unreachable_host_says(registered: Path, rsync_ssh: Rsync, sshd: Sshd) -> None:
     kind = by_rsync(registered, rsync_ssh)
     declare(Checkout(registered), "mir", "institution")
@@ -133,8 +168,7 @@ def test_one_that_is_not_empty(
 @pytest.mark.parametrize(
     ("words", "policy", "says"),
     [
-        (("exporttree=yes",), "institution", "holds a tree of files"),
-        (("exporttree=yes",), "backup", "holds a tree of files"),
+        (("importtree=yes", "exporttree=yes"), "backup", "holds a tree of files"),
         (("encryption=shared",), "institution", "is encrypted .shared."),
     ],
 )

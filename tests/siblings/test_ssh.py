@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from builders import run
-from mirrors import bare, consent, keys_at, publish
+from mirrors import bare, consent, keys_at, keys_of, publish
 from servers.ssh import Sshd
 from siblings.life import Kind, keep, live, share
 
@@ -72,6 +73,24 @@ def test_shared_after_datalad_made_it(registered: Path, sshd: Sshd) -> None:
 def test_own_storage(registered: Path, sshd: Sshd) -> None:
     add(registered, sshd, sshd.url("mir.git"))
     keep(kind_of(registered, sshd, sshd.url("mir.git")), "mir")
+
+
+def test_the_reserve_is_told_to_the_program_that_takes_it(
+    registered: Path, sshd: Sshd, tmp_path: Path
+) -> None:
+    place = add(registered, sshd, sshd.url("mir.git"))
+    program, seen = tmp_path / "their git-annex-shell", tmp_path / "seen"
+    words = 'git config annex.diskreserve >> "$(dirname "$0")/seen"; exec git-annex-shell "$@"'
+    program.write_text(f"#!/bin/sh\n{words}\n")
+    program.chmod(0o755)
+    run(registered, "git", "config", "remote.mir.annex-shell", f"'{program}'")
+    consent(registered, ("sub-01", "given"))
+    policy = tmp_path / "kept.yaml"
+    policy.write_text("policy: backup\nreserve: 3kB\n")
+    declare(Checkout(registered), "mir", str(policy))
+    publish(registered, "mir")
+    assert keys_at(place) == keys_of(registered, "")
+    assert set(seen.read_text().split()) == {"3000"}
 
 
 @pytest.mark.slow
@@ -183,6 +202,28 @@ def test_no_plain_push_goes_past_the_release_repository(registered: Path, sshd: 
     run(registered, "git", "remote", "remove", "again")
     assert reopen(Checkout(registered), "mir").moved
     run(registered, "git", "push", sshd.url("mir.git"), "main")
+
+
+@pytest.mark.slow
+def test_a_lock_that_a_killed_push_left_there(registered: Path, sshd: Sshd) -> None:
+    place = add(registered, sshd, sshd.url("mir.git"))
+    consent(registered, ("sub-01", "given"))
+    declare(Checkout(registered), "mir", "institution")
+    left = [place / "refs/heads/main.lock", place / "refs/heads/git-annex.lock"]
+    for file in left:
+        file.touch()
+    with pytest.raises(MriShareError, match="sibling 'mir' at ssh://"):
+        publish(registered, "mir")  # it may be somebody's who works there now
+    assert left[0].exists()
+    long_ago = time.time() - 1200
+    for file in left:
+        file.touch()
+        os.utime(file, (long_ago, long_ago))
+    with left[0].open("rb"), pytest.raises(MriShareError, match="sibling 'mir' at ssh://"):
+        publish(registered, "mir")
+    assert [file.exists() for file in left] == [True, False]
+    publish(registered, "mir")
+    assert not left[0].exists() and keys_at(place) == keys_of(registered, "sub-01")
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,12 @@ def test_no_such_remote_is_declared(registered: Path, url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["url: http://h/m", "url: /srv/m\n    storage: {name: s, url: ria+http://h/s}"]
+    "words",
+    [
+        "url: http://h/m",
+        "url: /srv/m\n    storage: {name: s, url: ria+http://h/s}",
+        "url: annex::u\n    storage: {name: s, uuid: u, type: S3, host: h, bucket: b}",
+    ],
 )
 def test_nor_heeded_when_it_is_written_by_hand(words: str) -> None:
     text = f"siblings:\n  mir:\n    policy: public\n    {words}\n"
