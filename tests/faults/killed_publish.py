@@ -8,14 +8,18 @@
     during:PHASE:TICK     at its TICK-th tick: a call of a Python function, which includes
                           every line read from git-annex
     sent                  when the first file has arrived; git-annex is at the next
-    at:SECONDS            at an instant after the first phase began
+    at:PHASE:SECONDS      at an instant after the phase began
 
-and WHOM ``group`` (children too, as a power cut) or ``python`` (children survive). LOG
-receives a line ``enter PHASE``, ``leave PHASE TICKS SECONDS`` for each phase.
+and WHOM ``group`` (children too, as a power cut), ``python`` (children survive), or somebody
+else, whom the publication has to survive: ``annex``, the git-annex processes below us, or
+``sshd:PID``, the sessions of an ssh server. From the chosen point on the first ones that there
+are get it. LOG receives a line ``enter PHASE``, ``leave PHASE TICKS SECONDS`` for each phase, and
+``struck``. The exit code is 1 after an error of our own kind.
 """
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import signal
@@ -27,6 +31,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from servers.process import descendants
+
+from datalad_mrishare.errors import MriShareError
 from datalad_mrishare.repo.worktree import Checkout
 from datalad_mrishare.sharing.publishing import Options, Publication
 
@@ -38,10 +46,37 @@ out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
 
 def die() -> None:
-    """SIGKILL, to everybody or to ourselves only."""
+    """SIGKILL, to everybody, to ourselves only, or to others."""
     if whom == "group":
         os.killpg(0, signal.SIGKILL)
-    os.kill(os.getpid(), signal.SIGKILL)
+    if whom == "python":
+        os.kill(os.getpid(), signal.SIGKILL)
+    threading.Thread(target=strike, daemon=True).start()
+
+
+def strike() -> None:
+    """Kill the first ``annex`` or ``sshd`` that there are."""
+    while not (others := victims()):
+        time.sleep(0.001)
+    os.write(out, b"struck\n")
+    for pid in others:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def victims() -> list[int]:
+    """Whom ``annex`` and ``sshd`` mean now."""
+    if whom.startswith("sshd:"):
+        return descendants(int(whom.partition(":")[2]))
+    return [pid for pid in descendants(os.getpid()) if name_of(pid) == "git-annex"]
+
+
+def name_of(pid: int) -> str:
+    """What a process is called; nothing when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 class Phase:
@@ -53,8 +88,10 @@ class Phase:
 
     def __enter__(self) -> None:
         os.write(out, f"enter {self.name}\n".encode())
-        if kind == "at" and self.name == "snapshot":
-            threading.Timer(float(where), die).start()
+        if point.startswith(f"at:{self.name}:"):
+            timer = threading.Timer(float(where.partition(":")[2]), die)
+            timer.daemon = True
+            timer.start()
         if point == f"before:{self.name}":
             die()
         self.began = time.monotonic()
@@ -103,5 +140,9 @@ if kind == "sent":
 for phase in PHASES:
     setattr(Publication, phase, watched(phase))
 publication = Publication(Checkout(Path(dataset)), sibling, Options(at=date(2026, 5, 4)))
-list(publication.run())
+try:
+    list(publication.run())
+except MriShareError as exc:
+    print(exc, file=sys.stderr, flush=True)
+    os._exit(1)
 os._exit(0)  # a timer may still wait

@@ -1,0 +1,168 @@
+"""``kill -9`` while publishing to every other kind of sibling: here, to git-annex, or over there.
+
+The instants are drawn with a fixed seed that is printed, with what they hit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from builders import remove
+from faults.worlds import PHASES, World, build, converges, instants
+from servers.gpg import Keys
+from servers.s3 import S3
+from servers.ssh import Sshd
+from servers.web import reach_loopback
+from servers.webdav import WebDav
+
+Worlds = Callable[[str], World]
+FAR = ("ssh", "ria-ssh", "rsync", "own ssh", "own ria-ssh", "own rsync")
+CLOUD: dict[str, type[S3 | WebDav]] = {"s3": S3, "webdav": WebDav}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """An ssh server that all worlds of this module are behind."""
+    sshd = Sshd(tmp_path_factory.mktemp("ssh"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{sshd.bin}{os.pathsep}{os.environ['PATH']}")
+        patch.delenv("SSH_AUTH_SOCK", raising=False)
+        sshd.start()
+        yield sshd
+        sshd.stop()
+
+
+Cloud = Callable[[str, Path], S3 | WebDav]
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """Start a server of a kind for a directory; it outlives every kill.
+
+    Its credentials are in the environment of the whole module.
+    """
+    running: list[S3 | WebDav] = []
+    with pytest.MonkeyPatch.context() as patch:
+        reach_loopback(patch, tmp_path_factory.mktemp("cloud"))
+
+        def start(kind: str, root: Path) -> S3 | WebDav:
+            running.append(CLOUD[kind](root))
+            running[-1].start()
+            for name, value in running[-1].environment().items():
+                patch.setenv(name, value)
+            return running[-1]
+
+        yield start
+        for one in running:
+            one.stop()
+
+
+@pytest.fixture(scope="module")
+def keys(request: pytest.FixtureRequest) -> Iterator[Callable[[], Keys]]:
+    """Ask for the keys of two people; from then on one is the steward."""
+    with pytest.MonkeyPatch.context() as patch:
+
+        def ask() -> Keys:
+            found: Keys = request.getfixturevalue("_gpg_keys")
+            patch.setenv("GNUPGHOME", str(found.steward_home))
+            return found
+
+        yield ask
+
+
+@pytest.fixture(scope="module")
+def worlds(
+    tmp_path_factory: pytest.TempPathFactory,
+    registered_template: Path,
+    server: Sshd,
+    cloud: Cloud,
+    keys: Callable[[], Keys],
+) -> Iterator[Worlds]:
+    """Worlds by kind of sibling, each built when it is first asked for."""
+    base = tmp_path_factory.mktemp("far")
+    built: dict[str, World] = {}
+
+    def world(kind: str) -> World:
+        if kind not in built:
+            root, where = base / kind.replace(" ", "-") / "world", kind.removeprefix("own ")
+            root.parent.mkdir()
+            behind = cloud(where, root / "served") if where in CLOUD else None
+            built[kind] = build(
+                root,
+                kind,
+                registered_template,
+                server if kind in FAR else behind,
+                keys() if where == "encrypted" else None,
+                ticks=False,
+            )
+        built[kind].put_back()
+        return built[kind]
+
+    yield world
+    remove(base)
+
+
+def strike(
+    worlds: Worlds, kind: str, whom: str, count: int, phases: Sequence[str] = PHASES
+) -> list[str]:
+    """``count`` kills at random instants in ``phases``, and what each of them hit."""
+    seconds = {phase: worlds(kind).seconds[phase] for phase in phases}
+    points = instants(f"{kind} {whom}", count, seconds)
+    return [converges(worlds(kind), point, whom) for point in points]
+
+
+@pytest.mark.slow
+def test_a_few(worlds: Worlds, record_property: Callable[[str, object], None]) -> None:
+    found = strike(worlds, "directory", "group", 1) + strike(worlds, "directory", "annex", 1)
+    record_property("hit", found)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("kind", "whom"),
+    [
+        (kind, whom)
+        for kind in ("ssh", "ria-ssh", "directory", "rsync")
+        for whom in ("group", "python", "annex", "sshd")
+        if whom != "sshd" or kind in FAR
+    ],
+)
+def test_shared(
+    worlds: Worlds, kind: str, whom: str, record_property: Callable[[str, object], None]
+) -> None:
+    found = strike(worlds, kind, whom, 1)
+    record_property("hit", found)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("kind", "whom"),
+    [
+        (kind, whom)
+        for kind in ("own ssh", "own ria-ssh", "own directory", "own rsync")
+        for whom in ("group", "annex", "sshd")
+        if whom != "sshd" or kind in FAR
+    ],
+)
+def test_kept(
+    worlds: Worlds, kind: str, whom: str, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("hit", strike(worlds, kind, whom, 1))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("whom", ["group", "annex"])
+@pytest.mark.parametrize("kind", ["s3", "webdav", "encrypted", "depends"])
+@pytest.mark.parametrize("own", ["", "own "], ids=["shared", "kept"])
+def test_content_elsewhere(
+    worlds: Worlds, own: str, kind: str, whom: str, record_property: Callable[[str, object], None]
+) -> None:
+    """In a bucket or a collection, or in a directory beside the git half."""
+    found = strike(worlds, own + kind, whom, 1, ("take_back", "transfer", "push"))
+    record_property("hit", found)
