@@ -7,6 +7,7 @@ their location logs, so that a hundred thousand of them take seconds.
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,47 @@ def make_large(path: Path, files: int) -> list[str]:
     # git-annex merges what is in any ref of this ending
     subprocess.run(["git", "reset", "-q", "--hard", "main"], cwd=path, check=True)
     return keys
+
+
+def make_filled(path: Path, files: int, size: int) -> None:
+    """A registered dataset with content: random bytes under the names of images."""
+    path.mkdir(parents=True)
+    people = max(1, files // 100)
+    texts = {
+        "dataset_description.json": b'{"Name": "bench", "BIDSVersion": "1.10.0"}\n',
+        ".datalad/mrishare/events/0-registered.json": b'{"event": "registered"}\n',
+        ".datalad/mrishare/consent.tsv": _records(people, refused=0),
+        "participants.tsv": _participants(people),
+        ".datalad/config": b'[datalad "dataset"]\n\tid = 7f2d3a52-8c1e-4c53-9a55-0d4bd5a4b0b1\n',
+        ".gitattributes": b"* annex.largefiles=nothing\n*.nii.gz annex.largefiles=anything\n",
+    }
+    for name, content in texts.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(content)
+    for number in range(files):
+        who = f"sub-{number * people // files:04d}"
+        place = path / who / "func"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{who}_task-rest_run-{number:05d}_bold.nii.gz").write_bytes(os.urandom(size))
+    for argv in (
+        ["git", "init", "-q", "-b", "main"],
+        ["git", "config", "user.name", "bench"],
+        ["git", "config", "user.email", "bench@localhost"],
+        ["git", "annex", "init", "bench"],
+        ["git", "annex", "add", "--quiet", "."],
+        ["git", "commit", "-q", "-m", "bench"],
+    ):
+        subprocess.run(argv, cwd=path, check=True, capture_output=True)
+
+
+def say_present(repo: Path, keys: list[str], uuid: str) -> None:
+    """Let the git-annex branch of ``repo`` say that the repository ``uuid`` has ``keys``."""
+    lines = [_commit("refs/heads/git-annex"), b"from refs/heads/git-annex^0\n"]
+    for key in keys:
+        log = f"1700000000s 1 {uuid}\n".encode()
+        lines.append(_file(f"{hash_lower(key)}/{key}.log", log))
+    argv = ["git", "fast-import", "--quiet"]
+    subprocess.run(argv, cwd=repo, input=b"".join((*lines, b"\n")), check=True)
 
 
 def _stream(files: int, keys: list[str]) -> Iterator[bytes]:
@@ -81,18 +123,19 @@ def _participants(people: int) -> bytes:
     return ("\n".join(rows) + "\n").encode()
 
 
-def _records(people: int) -> bytes:
+def _records(people: int, refused: int = 10) -> bytes:
+    """A record each; every so manieth refused, none with 0."""
     from datalad_mrishare.consent import COLUMNS
 
     rows = ["\t".join(COLUMNS)]
     for n in range(people):
         cells = dict.fromkeys(COLUMNS, "n/a")
-        refused = n % 10 == 9
+        refuses = refused and n % refused == refused - 1
         cells |= {
             "record": f"r{n}",
             "participant_id": f"sub-{n:04d}",
-            "state": "refused" if refused else "given",
-            "form": "n/a" if refused else FORM,
+            "state": "refused" if refuses else "given",
+            "form": "n/a" if refuses else FORM,
             "from": "2024-03-01",
             "by": "self",
             "basis": "consent",
