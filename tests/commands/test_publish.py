@@ -433,7 +433,7 @@ def test_filled_by_somebody_else_meanwhile(
     mir = add_at(dataset, small)
     transfer = Publication.transfer
     monkeypatch.setattr(
-        Publication, "transfer", lambda self: (fill(small, 1_400_000), transfer(self))[1]
+        Publication, "transfer", lambda self: (fill(small, 1_800_000), transfer(self))[1]
     )
     records = told(dataset, code=1)
     assert units(records) == {"sub-01": "sent", "sub-02": "incomplete"}
