@@ -25,8 +25,17 @@ from .events import DIRECTORY as EVENTS
 from .exporting import refuse_strange
 from .filestore import FileStore
 from .process import git, git_succeeds, git_text
-from .remotes import Place, Remote, place_of, remotes, resolved_url, storage_settings
+from .remotes import (
+    Place,
+    Remote,
+    destinations,
+    place_of,
+    remotes,
+    resolved_url,
+    storage_settings,
+)
 from .ssh import SshPlace
+from .transport import REMEDY, read_on_the_way
 from .trees import read_tree
 from .worktree import Checkout
 
@@ -128,6 +137,7 @@ class OwnStorage(FileStore):
         SiblingError
             When the sibling cannot be reached or written, or content cannot be encrypted.
         """
+        self.refuse_readable()
         content = remotes(self.repo).get(self.content_remote, self.remote)
         settings = without_cipher(storage_settings(self.repo, content))
         check_recipients(settings, f"sibling '{self.name}'")
@@ -192,6 +202,25 @@ class OwnStorage(FileStore):
         """
         if self.of_files and isinstance(self.place, Path):
             refuse_strange(self.place, self.repo, self.name, self.exported())
+
+    def refuse_readable(self) -> None:
+        """Refuse ways on which others could read along: a backup is of everyone.
+
+        Raises
+        ------
+        SiblingError
+            When git, or git-annex with content, would take such a way.
+        """
+        known = destinations(self.repo)
+        ways = set()
+        for name in {self.name, self.content_remote}:
+            settings = remotes(self.repo).get(name, self.remote).settings
+            ways |= known.get(name, set())
+            ways |= {settings.get(way, "") for way in ("annexurl", "annex-rsyncurl")}
+        if isinstance(self.content_place, CloudPlace):
+            ways.add(self.content_place.url)
+        for wrong in filter(None, map(read_on_the_way, sorted(ways))):
+            raise SiblingError(wrong, where=f"sibling '{self.name}'", remedy=REMEDY)
 
     def push(self, commit: str | None, pass_fds: Sequence[int] = ()) -> None:
         """Push the branch (when there is a commit) and the git-annex branch.

@@ -165,6 +165,7 @@ def _declare_own(
         )
     own = OwnStorage(checkout, name)
     where = own.url or str(own.place or name)  # raises when there is no such remote
+    own.refuse_readable()
     settings = remote_configs(checkout.path).get(own.known_uuid() or "", {})
     if own.content_only:
         refuse_unserved(settings, f"sibling '{name}'", files=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from builders import run
+from mirrors import bare, publish
 
 from datalad_mrishare.errors import InputError, SiblingError
 from datalad_mrishare.repo.transport import read_on_the_way
@@ -40,11 +41,32 @@ def test_what_nobody_else_reads(url: str) -> None:
     assert read_on_the_way(url) is None
 
 
+@pytest.mark.parametrize("policy", ["institution", "backup"])
 @pytest.mark.parametrize("url", PLAIN)
-def test_no_such_remote_is_declared(registered: Path, url: str) -> None:
+def test_no_such_remote_is_declared(registered: Path, url: str, policy: str) -> None:
     run(registered, "git", "remote", "add", "mir", url)
     with pytest.raises(SiblingError, match=r"without encryption.*ssh://"):
-        declare(Checkout(registered), "mir", "institution")
+        declare(Checkout(registered), "mir", policy)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("remote", "set-url", "--push", "mir", "http://h/m"),
+        ("config", "remote.mir.annexUrl", "annex+http://h/m"),
+        ("config", "url.git://h/.insteadOf", "/"),
+    ],
+)
+def test_nor_published_to_when_it_leads_there_later(
+    registered: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    mir = bare(tmp_path / "mir.git")
+    run(registered, "git", "remote", "add", "mir", str(mir))
+    declare(Checkout(registered), "mir", "backup")
+    run(registered, "git", *words)
+    with pytest.raises(SiblingError, match="without encryption"):
+        publish(registered, "mir")
+    assert not list(mir.glob("annex/objects/*")) and not list(mir.glob("refs/heads/*"))
 
 
 @pytest.mark.parametrize(
