@@ -20,6 +20,11 @@ _KEY = re.compile(
 )
 #: the beginning of a key with a size and nothing else before its name
 _SIZED = re.compile(r"[A-Z0-9_]+-s(?P<size>\d+)--.", re.DOTALL)
+#: https://git-annex.branchable.com/backends/
+_CHECKSUM = re.compile(
+    r"(?:MD5|SHA1|SHA(?:224|256|384|512)|SHA3_(?:224|256|384|512)|SKEIN(?:256|512)"
+    r"|BLAKE2(?:BP?|SP?)\d{3})E?-"
+)
 #: hashlib has these under other names
 _HASHES = {"SHA256": "sha256", "SHA512": "sha512", "SHA1": "sha1", "MD5": "md5"}
 _MIXED = "0123456789zqjxkmvwgpfZQJXKMVWGPF"
@@ -43,6 +48,20 @@ def key_size(key: str) -> int | None:
     # the size is what most often follows the backend, and this is asked for every file
     match = _SIZED.match(key) or _KEY.fullmatch(key)
     return int(match["size"]) if match and match["size"] is not None else None
+
+
+def is_checksum(key: str) -> bool:
+    """Whether a key is named after its content, with the backends of git-annex that do so.
+
+    Others are named after where the content came from (``URL``, ``VURL``), or after the file
+    that it was and when (``WORM``), or by a program of somebody (``X...``).
+
+    >>> is_checksum("SHA256E-s5--ab.nii.gz"), is_checksum("BLAKE2BP512-s5--ab")
+    (True, True)
+    >>> is_checksum("WORM-s5-m1--Jane_Doe.nii.gz"), is_checksum("URL--http&c%%xnat")
+    (False, False)
+    """
+    return _CHECKSUM.match(key) is not None
 
 
 def key_of_pointer(content: bytes) -> str | None:

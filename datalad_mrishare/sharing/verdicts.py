@@ -20,6 +20,7 @@ from ..consent.resolution import Resolution, Resolver
 from ..consent.scopes import FileScope
 from ..provenance.bids import bids_name
 from ..repo.collector import collector_at_rest
+from ..repo.keys import is_checksum
 from .facts import Facts, Kind
 from .policies import Policy
 
@@ -72,6 +73,9 @@ class Judge:
             return (_SUBDATASET,)
         if facts.kind is Kind.EXCLUDED:
             return (_EXCLUDED,)
+        key = facts.entry.key
+        if key and not is_checksum(key):
+            return (_TELLING,)
         if facts.kind is Kind.COMMONS:
             return ()
         if not selected(facts, self.policy.select):
@@ -159,6 +163,12 @@ _EXCLUDED = Reason(
     "excluded",
     "never part of a release",
     "Name it in the policy's `commons` if it has no participant and should leave",
+)
+_TELLING = Reason(
+    "finding",
+    "the name of its content in git-annex tells a file name or where it came from",
+    "Name it by its checksum: git annex get FILE, git annex migrate --backend SHA256E FILE, then"
+    " datalad save and datalad mrishare-register",
 )
 _NOT_SELECTED = Reason("select", "not selected by the policy", "Change `select` of the policy")
 _NOBODY = Reason(

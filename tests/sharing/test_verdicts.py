@@ -303,3 +303,21 @@ def test_what_the_name_says_is_what_the_facts_hold() -> None:
     )
     assert facts_of([entry(BOLD)], lambda _: {}, {}) == [facts]
     assert bids_name(BOLD).suffix == "bold"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "WORM-s9999-m1--Jane_Doe.nii.gz",
+        "URL-s9999--http&c%%xnat.hospital.example%7",
+        "VURL--http&c%%xnat.hospital.example%7",
+        "XMINE-s9999--0815",
+        "GIT--0815",
+    ],
+)
+def test_content_named_after_anything_but_its_checksum_stays(key: str) -> None:
+    image, text = entry("sub-01/anat/sub-01_T1w.nii.gz", key), entry("README", key + "2")
+    shared = judge("{policy: institution}", given("sub-01"))
+    assert components(decided(shared, image)) == components(decided(shared, text)) == [["finding"]]
+    assert components(decided(judge("{policy: backup}", given("sub-01")), image)) == [[]]
+    assert components(decided(shared, entry("sub-01/anat/sub-01_T1w.nii.gz"))) == [[]]
