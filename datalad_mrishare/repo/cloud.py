@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from .process import git_text
+from .transport import REMEDY
 
 #: the variables that git-annex takes user and password from
 CREDENTIALS = {
@@ -41,6 +42,10 @@ class CloudPlace:
 
     def __str__(self) -> str:
         return self.url
+
+    def remedy(self, name: str) -> str:
+        """What lets git-annex reach remote ``name`` on a way that nobody else reads."""
+        return f"git annex enableremote {name} protocol=https" if self.kind == "S3" else REMEDY
 
     def credentials(self) -> tuple[str, str] | None:
         """User and password as git-annex finds them, or None."""

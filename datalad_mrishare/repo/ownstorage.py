@@ -211,16 +211,17 @@ class OwnStorage(FileStore):
         SiblingError
             When git, or git-annex with content, would take such a way.
         """
-        known = destinations(self.repo)
-        ways = set()
-        for name in {self.name, self.content_remote}:
-            settings = remotes(self.repo).get(name, self.remote).settings
-            ways |= known.get(name, set())
-            ways |= {settings.get(way, "") for way in ("annexurl", "annex-rsyncurl")}
+        known, led = remotes(self.repo), destinations(self.repo)
+        ways: dict[str, str] = {}
+        for name in dict.fromkeys((self.name, self.content_remote)):
+            settings = known[name].settings if name in known else {}
+            told = (settings.get(way, "") for way in ("annexurl", "annex-rsyncurl"))
+            ways |= dict.fromkeys((*told, *led.get(name, ())), REMEDY)
         if isinstance(self.content_place, CloudPlace):
-            ways.add(self.content_place.url)
-        for wrong in filter(None, map(read_on_the_way, sorted(ways))):
-            raise SiblingError(wrong, where=f"sibling '{self.name}'", remedy=REMEDY)
+            ways[self.content_place.url] = self.content_place.remedy(self.content_remote)
+        for way in sorted(ways):
+            if wrong := read_on_the_way(way):
+                raise SiblingError(wrong, where=f"sibling '{self.name}'", remedy=ways[way])
 
     def push(self, commit: str | None, pass_fds: Sequence[int] = ()) -> None:
         """Push the branch (when there is a commit) and the git-annex branch.

@@ -190,8 +190,7 @@ def _must_be_discreet(place: CloudPlace, where: str) -> None:
             remedy="Make it anew without, and set " + " and ".join(CREDENTIALS[place.kind]),
         )
     name = where.split("'")[1]
-    remedy = f"git annex enableremote {name} protocol=https" if place.kind == "S3" else REMEDY
-    _must_be_encrypted(place.url, where, remedy)
+    _must_be_encrypted(place.url, where, place.remedy(name))
 
 
 def refuse_unserved(settings: Mapping[str, str], where: str, *, files: bool = False) -> None:

@@ -73,9 +73,13 @@ class Judge:
             return (_SUBDATASET,)
         if facts.kind is Kind.EXCLUDED:
             return (_EXCLUDED,)
-        key = facts.entry.key
-        if key and not is_checksum(key):
-            return (_TELLING,)
+        reasons, key = self._shared(facts), facts.entry.key
+        if key and not reasons and not is_checksum(key):
+            return (_TELLING,)  # of what is withheld anyway nobody has to mend it
+        return reasons
+
+    def _shared(self, facts: Facts) -> tuple[Reason, ...]:
+        """Reasons against a file of a dataset, whatever its content is called."""
         if facts.kind is Kind.COMMONS:
             return ()
         if not selected(facts, self.policy.select):

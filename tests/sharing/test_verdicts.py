@@ -316,8 +316,9 @@ def test_what_the_name_says_is_what_the_facts_hold() -> None:
     ],
 )
 def test_content_named_after_anything_but_its_checksum_stays(key: str) -> None:
-    image, text = entry("sub-01/anat/sub-01_T1w.nii.gz", key), entry("README", key + "2")
-    shared = judge("{policy: institution}", given("sub-01"))
-    assert components(decided(shared, image)) == components(decided(shared, text)) == [["finding"]]
+    image, nobodys = entry("sub-01/anat/sub-01_T1w.nii.gz", key), entry("templates/mni", key + "2")
+    shared = judge("{policy: institution, commons: [templates/*]}", given("sub-01"))
+    assert components(decided(shared, image, nobodys)) == [["finding"], ["finding"]]
     assert components(decided(judge("{policy: backup}", given("sub-01")), image)) == [[]]
     assert components(decided(shared, entry("sub-01/anat/sub-01_T1w.nii.gz"))) == [[]]
+    assert components(decided(judge("{policy: institution}"), image)) == [["consent"]]
