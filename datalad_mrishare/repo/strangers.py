@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from .remotes import remotes
 CAT_ALL = ("cat-file", "--batch-all-objects", "--unordered", "--buffer", "--batch")
 #: refs of the sibling in the clone, all of them
 THERE = "refs/there/"
+#: directories in ``objects`` of a repository: what is in them is read as objects
+_OF_GIT = re.compile(r"[0-9a-f]{2}|info|pack")
 #: bytes of one piece of a file
 CHUNK = 1 << 22
 
@@ -75,16 +78,20 @@ def all_objects(repo: Path) -> Iterator[tuple[str, str, bytes]]:
 
 def parse_objects(chunks: Iterable[bytes]) -> Iterator[tuple[str, str, bytes]]:
     """Objects in what ``git cat-file --batch`` prints (its manual page, BATCH OUTPUT)."""
-    buffer, at = b"", 0
+    buffer, at, needed = bytearray(), 0, 0
     for chunk in chunks:
-        buffer, at = buffer[at:] + chunk, 0
+        buffer.extend(chunk)
+        if len(buffer) <= needed:
+            continue  # in the middle of one
         while (end := buffer.find(b"\n", at)) >= 0:
             oid, kind, size = buffer[at:end].decode("ascii").split(" ")
-            stop = end + 1 + int(size)
-            if stop >= len(buffer):
+            needed = end + 1 + int(size)
+            if needed >= len(buffer):
                 break
-            yield oid, kind, buffer[end + 1 : stop]
-            at = stop + 1
+            yield oid, kind, bytes(buffer[end + 1 : needed])
+            at = needed + 1
+        del buffer[:at]
+        at, needed = 0, max(0, needed - at)
 
 
 def take_bundles(repo: Path, bundles: Sequence[Path]) -> list[Path]:
@@ -140,8 +147,8 @@ def files_below(directory: Path) -> Iterator[Path]:
         raise exc
 
     for parent, below, files in os.walk(directory, onerror=stop):
-        if {"info", "pack"} <= {*below} and Path(parent).name == "objects":
-            below.clear()  # of git, read as objects
+        if Path(parent).name == "objects" and Path(parent, "../refs").is_dir():
+            below[:] = [name for name in below if not _OF_GIT.fullmatch(name)]  # read as objects
         links = [name for name in below if Path(parent, name).is_symlink()]
         yield from (Path(parent, name) for name in (*files, *links))
 
