@@ -64,6 +64,20 @@ def is_checksum(key: str) -> bool:
     return _CHECKSUM.match(key) is not None
 
 
+def is_empty(key: str) -> bool:
+    """Whether the checksum of a key is that of no bytes at all.
+
+    The size alone would not prove it: it is what somebody wrote.
+
+    >>> is_empty("MD5E-s0--d41d8cd98f00b204e9800998ecf8427e.txt"), is_empty("MD5-s0--ab")
+    (True, False)
+    """
+    if "-s0-" not in key:
+        return False
+    digest = hasher(key)
+    return digest is not None and checksum(key) == digest.hexdigest()
+
+
 def key_of_pointer(content: bytes) -> str | None:
     """The key in the target of a symlink or in a pointer file, or None.
 
