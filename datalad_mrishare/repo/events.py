@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .process import git
-from .trees import decode, read_blobs
+from .trees import decode, read_directory
 from .worktree import changed_files
 
 DIRECTORY = ".datalad/mrishare/events"
@@ -35,9 +35,7 @@ def event_file(kind: str, details: Mapping[str, Any], *, suffix: str = "") -> tu
         Put behind the kind in the file name, as the name of a sibling.
     """
     now = datetime.datetime.now(datetime.timezone.utc)
-    # names sort by time; two at once, in two clones that are merged later, stay two files
-    stamp = f"{now:%Y%m%dT%H%M%S.%f}Z-{secrets.token_hex(2)}"
-    name = "-".join(part for part in (stamp, kind, suffix) if part)
+    name = "-".join(part for part in (file_stamp(), kind, suffix) if part)
     content = {
         **details,
         "event": kind,
@@ -54,36 +52,40 @@ def read_events(repo: Path, commit: str = "HEAD") -> list[dict[str, Any]]:
     Each has its ``path`` added. A file that is not a JSON object is left out: events
     report what happened, nothing is decided by them.
     """
-    listed = git(repo, "ls-tree", "-z", "--full-tree", commit, f"{DIRECTORY}/")
-    paths: dict[str, list[str]] = {}
-    for line in listed.split(b"\0"):
-        head, _, path = line.partition(b"\t")
-        words = head.split()
-        if len(words) == 3 and words[1] == b"blob" and path.endswith(b".json"):
-            paths.setdefault(words[2].decode("ascii"), []).append(decode(path))
     found = []
-    for oid, content in read_blobs(repo, paths):
+    for path, content in read_directory(repo, commit, DIRECTORY):
         try:
-            event = json.loads(content)
+            event = json.loads(content) if path.endswith(".json") else None
         except ValueError:
             continue
         if isinstance(event, dict):
-            found += [{**event, "path": path} for path in paths[oid]]
+            found.append({**event, "path": path})
     return sorted(found, key=lambda event: str(event["path"]))
 
 
-def left_behind(path: Path, kind: str, suffix: str = "") -> dict[str, bytes]:
+def file_stamp() -> str:
+    """The beginning of a new file's name.
+
+    Names sort by time; two at once, in two clones that are merged later, stay two files.
+    """
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return f"{now:%Y%m%dT%H%M%S.%f}Z-{secrets.token_hex(2)}"
+
+
+def left_behind(
+    path: Path, kind: str, suffix: str = "", directory: str = DIRECTORY
+) -> dict[str, bytes]:
     """Events of this kind that a killed command wrote into the checkout and did not commit.
 
     Temporary files of such a command are removed. Call this only while holding the lock on
     the dataset.
     """
-    for temporary in (path / DIRECTORY).glob(".mrishare-*"):
+    for temporary in (path / directory).glob(".mrishare-*"):
         temporary.unlink()
     end = "-".join(part for part in (kind, suffix) if part) + ".json"
-    name = re.compile(rf"{re.escape(DIRECTORY)}/[^/-]+-[0-9a-f]+-{re.escape(end)}")
+    name = re.compile(rf"{re.escape(directory)}/[^/-]+-[0-9a-f]+-{re.escape(end)}")
     found = {}
-    for letters, file in changed_files(path, DIRECTORY):
+    for letters, file in changed_files(path, directory):
         if letters in ("??", "A ") and name.fullmatch(file):
             found[file] = (path / file).read_bytes()
     return found

@@ -149,6 +149,22 @@ def read_blobs(repo: Path, oids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
             at = stop + 1
 
 
+def read_directory(repo: Path, commit: str, directory: str) -> Iterator[tuple[str, bytes]]:
+    """``(path, content)`` of every blob of ``commit`` below ``directory``, by two processes.
+
+    A link has its target for content.
+    """
+    listed = git(repo, "ls-tree", "-r", "-z", "--full-tree", commit, f"{directory}/")
+    paths: dict[str, list[str]] = {}
+    for line in listed.split(b"\0"):
+        head, _, path = line.partition(b"\t")
+        words = head.split()
+        if len(words) == 3 and words[1] == b"blob":
+            paths.setdefault(words[2].decode("ascii"), []).append(decode(path))
+    for oid, content in read_blobs(repo, paths):
+        yield from ((place, content) for place in paths[oid])
+
+
 def _grouped(lines: Iterable[bytes], count: int = 2000) -> Iterator[bytes]:
     group: list[bytes] = []
     for line in lines:
