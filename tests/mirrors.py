@@ -11,7 +11,8 @@ from builders import run
 
 from datalad_mrishare.repo.worktree import Checkout
 from datalad_mrishare.sharing.consents import import_consent
-from datalad_mrishare.sharing.publishing import Options, Publication
+from datalad_mrishare.sharing.planning import Options
+from datalad_mrishare.sharing.publishing import Publication
 from datalad_mrishare.sharing.siblings import declare
 
 FORM = "obc-gdpr-ult-1.1.0"

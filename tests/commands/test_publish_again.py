@@ -13,8 +13,10 @@ from builders import remove, run
 from mirrors import FORM, add_path, add_ria, consent, keys_at, keys_of, told
 
 from datalad_mrishare.repo.worktree import Checkout
-from datalad_mrishare.sharing import publishing
+from datalad_mrishare.sharing import preparing
 from datalad_mrishare.sharing.consents import import_consent
+from datalad_mrishare.sharing.planning import Options
+from datalad_mrishare.sharing.publishing import Publication
 
 T1W = "sub-01/anat/sub-01_T1w.nii.gz"
 
@@ -30,13 +32,13 @@ def served(dataset: Path, policy: str = "institution") -> Path:
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Counts how often the whole dataset is read."""
     times: list[int] = []
-    take = publishing.take_snapshot
+    take = preparing.take_snapshot
 
     def counted(*args: Any) -> Any:
         times.append(1)
         return take(*args)
 
-    monkeypatch.setattr(publishing, "take_snapshot", counted)
+    monkeypatch.setattr(preparing, "take_snapshot", counted)
     return times
 
 
@@ -160,7 +162,7 @@ def test_the_day_on_which_a_consent_ends(registered: Path, monkeypatch: pytest.M
     times = looks(monkeypatch)
 
     def run_on(day: date) -> None:
-        list(publishing.Publication(Checkout(registered), "mir", publishing.Options(at=day)).run())
+        list(Publication(Checkout(registered), "mir", Options(at=day)).run())
 
     run_on(ends - timedelta(1))
     assert times == [] and len(keys_at(place)) == 2

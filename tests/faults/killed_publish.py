@@ -36,7 +36,8 @@ from servers.process import descendants
 
 from datalad_mrishare.errors import MriShareError
 from datalad_mrishare.repo.worktree import Checkout
-from datalad_mrishare.sharing.publishing import Options, Publication
+from datalad_mrishare.sharing.planning import Options
+from datalad_mrishare.sharing.publishing import Publication
 
 PHASES = "snapshot decide plan preflight take_back transfer check release push event".split()
 
