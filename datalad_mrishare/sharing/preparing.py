@@ -1,0 +1,247 @@
+"""Publishing to one sibling up to the first change: what there is, what may go, what is to be done.
+
+::
+
+    snapshot -> decide -> plan -> preflight
+
+Nothing here moves anything. What is carried out, and in which order, is in
+:mod:`~datalad_mrishare.sharing.publishing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from ..consent.resolution import Resolver
+from ..errors import Refused
+from ..repo.journal import Journal
+from ..repo.locks import sweep_after_kill
+from ..repo.process import meanwhile
+from ..repo.release import ReleaseRepository
+from ..repo.worktree import Checkout
+from .planfiles import (
+    PlanFile,
+    deviations,
+    outdated,
+    plan_file,
+    read_plan,
+    refusals,
+    write_plan,
+)
+from .planning import Options, Planning
+from .plans import Action, Plan
+from .policies import SIBLINGS_FILE, Policy, load_policies, policy_of
+from .preflight import problems, room_at, standing_problems
+from .registry import read_file_at
+from .releases import ReleaseTree, release_tree
+from .reports import (
+    ProblemReport,
+    TakenBackReport,
+    UnitReport,
+)
+from .settled import Settled, Told, keep_settled, next_day, read_settled
+from .snapshot import Basis, Snapshot, dataset_id, read_basis, require_registered, take_snapshot
+from .stores import Store, open_store
+from .takingback import TakingBack
+from .verdicts import Judge, Verdict, decide
+from .withheld import group_withheld
+
+Report = object
+
+
+class Preparation:
+    """What a run for one sibling rests on, and what it decides.
+
+    Parameters
+    ----------
+    checkout : Checkout
+        The steward's dataset.
+    name : str
+        The sibling.
+    options : Options
+        What was asked for.
+    """
+
+    def __init__(self, checkout: Checkout, name: str, options: Options):
+        self.checkout, self.name, self.options = checkout, name, options
+        self.failed: dict[str, str] = {}
+        self.arrived: list[str] = []
+        self.dropped: list[str] = []
+        self.lock_fd = -1
+        self.written: PlanFile | None = None
+        self.basis: Basis | None = None
+        self.changed = True
+        self.pushed: str | None = None
+
+    def _must_be_declared(self) -> None:
+        """Look before a lock is made in its name."""
+        require_registered(self.checkout)
+        content = read_file_at(self.checkout, "HEAD", SIBLINGS_FILE)
+        policy_of(load_policies(content.decode("utf-8", "replace") if content else None), self.name)
+
+    # -- nothing new
+
+    def told_before(self) -> Told | None:
+        """What the last run said, when nothing is new since and it had nothing to do."""
+        asked = self.options
+        if asked.dry_run or asked.plan_from or asked.checksum or self.journal.exists():
+            return None
+        self.basis = read_basis(self.checkout)
+        held = read_settled(self._settled)
+        if held is None or not held.holds(self._question(self.basis), asked.at):
+            return None
+        siblings = read_file_at(self.checkout, self.basis.commit, SIBLINGS_FILE) or b""
+        policy = policy_of(load_policies(siblings.decode("utf-8", "replace")), self.name)
+        store = open_store(self.checkout, policy, self.basis.commit)
+        store.open()
+        same = store.tips() == held.tips and not store.behind()
+        wrong = standing_problems(self.checkout, store, policy, asked.at)
+        return held.told if same and not wrong else None
+
+    def keep(self, told: Told) -> None:
+        """Keep what this run said for the next one, if there was nothing to do.
+
+        What another command changed meanwhile is not what this run rested on.
+        """
+        if self.basis is None or self.changed:
+            return
+        if any(u.action is not Action.KEEP for u in self.the_plan.units):
+            return
+        until = next_day(self.state.registry, self.policy, self.options.at)
+        since, tips = self.options.at.isoformat(), self.store.tips()
+        settled = Settled(self._question(self.basis), since, until, tips, told)
+        if read_basis(self.checkout) == self.basis:
+            keep_settled(self._settled, settled)
+
+    @property
+    def _settled(self) -> Path:
+        return self.checkout.ours / f"{self.name}.settled"
+
+    def _question(self, basis: Basis) -> str:
+        asked = self.options
+        words = (asked.budget, asked.select, asked.first, asked.unit, asked.balance, asked.known)
+        return basis.digest(self.name, self.checkout.uuid, repr(words))
+
+    # -- looking
+
+    def look(self) -> tuple[list[ProblemReport], list[ProblemReport]]:
+        """Everything before the first change; reasons why a plan is stale, why all is refused."""
+        self.snapshot()
+        if stale := self.read_plan():
+            return stale, []
+        self.decide()
+        self.plan()
+        return [], self.preflight()
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The keys that a run is at."""
+        return Journal(self.checkout.ours / f"{self.name}.journal")
+
+    def snapshot(self) -> None:
+        """Read the dataset, and open the sibling."""
+        if self.journal.exists():
+            sweep_after_kill(self.checkout.gitdir, self.checkout.path)
+        self.state: Snapshot = take_snapshot(self.checkout, self.basis)
+        self.policy: Policy = policy_of(self.state.policies, self.name)
+        self.store: Store = open_store(self.checkout, self.policy, self.state.commit)
+        self.store.open(prepare=not self.options.dry_run)
+        self.before = self.store.released()
+
+    def _look_there(self) -> tuple[set[str], dict[str, bool]]:
+        """The keys that are there, and those about which the log is wrong."""
+        present = self.store.present()
+        # what a killed run was at: the sibling knows better than any log
+        found = self.store.check(self.journal.read())
+        wrong = {k: there for k, there in found.items() if there != (k in present)}
+        present -= {k for k, there in found.items() if not there}
+        return present | {k for k, there in found.items() if there}, wrong
+
+    def decide(self) -> None:
+        """A verdict for every file, while git tells what is there."""
+        self.looked = meanwhile(self._look_there)
+        resolver = Resolver(self.state.registry, self.options.at, known=self.options.known)
+        self.judge = Judge(self.policy, resolver, self.options.at)
+        self.verdicts: list[Verdict] = decide(self.state.facts(self.policy.commons), self.judge)
+        self.tree: ReleaseTree | None = None
+        if not self.policy.own:
+            self.tree = self._release_tree()
+            denied = {v.facts.path: v for v in self.tree.denied}
+            self.verdicts = [denied.get(v.facts.path, v) for v in self.verdicts]
+
+    def read_plan(self) -> list[ProblemReport]:
+        """Take over a plan that was made before; the reasons not to."""
+        path = self.options.plan_from
+        if path is None:
+            return []
+        try:
+            self.written = read_plan(path)
+        except Refused as exc:
+            return refusals([exc.what], path, self.name)
+        self.options = self.written.apply(self.options)
+        return refusals(
+            outdated(self.written, self.state, self.name, self.options.at), path, self.name
+        )
+
+    def write_plan(self) -> Iterator[Report]:
+        """Put the plan down where the user wants it."""
+        if path := self.options.plan_to:
+            unit = self.planning.unit
+            yield write_plan(
+                path, plan_file(self.state, self.name, self.the_plan, unit, self.options)
+            )
+
+    def plan(self) -> None:
+        """Choose units as far as there is room."""
+        self.present, self.wrong = self.looked()
+        self.planning = Planning(
+            self.state, self.policy, self.verdicts, frozenset(self.present), self.options
+        )
+        room = room_at(self.policy, self.store, self.present, self.options, self.state)
+        only = self.written.units if self.written else None
+        self.the_plan: Plan = self.planning.plan(
+            room, only, self.policy.own and not self.store.of_files
+        )
+
+    def preflight(self) -> list[ProblemReport]:
+        """Everything that can be refused, at once."""
+        found = problems(self.state, self.policy, self.store, self.the_plan, self.options)
+        if self.written and self.options.plan_from:
+            sentences = deviations(self.written, self.verdicts, self.present, self.the_plan)
+            found += refusals(sentences, self.options.plan_from, self.name)
+        return found
+
+    def describe(self) -> Iterator[Report]:
+        """The plan: each unit, what is withheld, what comes back."""
+        for unit in self.the_plan.units:
+            status = "planned" if unit.action is Action.SEND else unit.action.value
+            if unit.absent:
+                unit = replace(unit, why=f"{unit.why}; {self.planning.known_copies(unit)}")
+            if unit.action is not Action.SEND or self.options.dry_run:
+                yield UnitReport(unit, status)
+        yield from group_withheld(self.the_plan.withheld)
+        yield self.planning.bias(self.the_plan)
+        if self.the_plan.take_back and self.options.dry_run:
+            paths = self._taking_back("").paths(self.the_plan.take_back)
+            freed, recall = self.the_plan.freed, self.policy.recall
+            yield TakenBackReport(paths, freed, recall, planned=True)
+
+    def _taking_back(self, there: str) -> TakingBack:
+        asked = (self.the_plan.take_back, self.verdicts, self.judge.resolver)
+        return TakingBack(self.checkout, there, *asked)
+
+    def _release_tree(self) -> ReleaseTree:
+        assert isinstance(self.store, ReleaseRepository)
+        keys = {v.facts.entry.key for v in self.verdicts if v.permit}
+        former = self.store.ever_held(self.before) if self.before else set()
+        return release_tree(
+            self.verdicts,
+            self.judge,
+            self.state.participants,
+            self.state.contents,
+            dataset_id(self.checkout, self.state.commit),
+            former - keys,
+        )
