@@ -341,6 +341,15 @@ class Lineage:
         found = "" if at is None else self._paths[at]
         return ((found,) if found else ()) if isinstance(found, str) else tuple(found)
 
+    def beyond_paths(self) -> frozenset[str]:
+        """Contents of which there is more to say than one path does.
+
+        Something made them, or they stood at several paths. Who asks about every file of a
+        dataset need not ask about the others.
+        """
+        together = zip(self._names, self._batch, self._paths, strict=True)
+        return frozenset(n for n, batch, at in together if batch != _RAW or not isinstance(at, str))
+
     def people(self) -> frozenset[str]:
         """Everybody whom a path or the name of a key names."""
         return frozenset(self._people)

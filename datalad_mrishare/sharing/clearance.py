@@ -10,6 +10,7 @@ from __future__ import annotations
 from ..consent.grants import Deid
 from ..privacy.fields import columns_listed, sidecar_listed
 from ..provenance.bids import BidsName
+from ..provenance.statements import Attestation
 
 _IMAGES = frozenset("bold sbref dwi asl m0scan epi".split())
 _IMAGE_EXTENSIONS = frozenset((".nii", ".nii.gz"))
@@ -40,3 +41,14 @@ def clearance_by_content(name: BidsName, content: bytes) -> Deid:
         header = content.partition(b"\n")[0].decode("utf-8-sig", "replace").rstrip("\r")
         listed = columns_listed(header.split("\t"))
     return Deid.DEIDENTIFIED if listed else Deid.IDENTIFIABLE
+
+
+def clearance_attested(attested: Attestation | None, clearance: Deid) -> Deid:
+    """What a steward says of this very content, or ``clearance`` where nobody did.
+
+    It holds in both directions: somebody has looked. *Anonymous* is no clearance but a claim
+    about a group, which :mod:`.anonymous` holds against lineage; by itself it clears nothing.
+    """
+    if attested is None or attested.deid is Deid.ANONYMOUS:
+        return clearance
+    return attested.deid

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 
 from ..consent.resolution import Registry
-from .policies import Policy
+from .policies import DENY, LEAST_PARTICIPANTS, Policy
 
 
 def keys_digest(keys: Iterable[str]) -> str:
@@ -18,6 +18,9 @@ def policy_digest(policy: Policy) -> str:
     """Of what a policy claims and promises."""
     promises = [repr(policy.dua)] if policy.dua else []
     promises += ["encryption"] if policy.encryption else []
+    if policy.min_participants != LEAST_PARTICIPANTS:
+        promises.append(f"min_participants {policy.min_participants}")
+    promises += [f"opaque {policy.opaque}"] if policy.opaque != DENY else []
     return _digest("".join((repr(policy.grant), repr(policy.recall), *promises)))
 
 

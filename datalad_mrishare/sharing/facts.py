@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -25,7 +25,13 @@ from ..provenance.participants import participants_in_path
 from ..repo.collector import collector_at_rest
 from ..repo.keys import key_size
 from ..repo.trees import GITLINK, LINK, Entry
-from .clearance import clearance_by_content, clearance_by_name, needs_content
+from .clearance import (
+    clearance_attested,
+    clearance_by_content,
+    clearance_by_name,
+    needs_content,
+)
+from .origins import Origin, Origins
 from .tables import is_table, is_table_name, people_in
 
 
@@ -44,6 +50,10 @@ _COMMON_NAMES = frozenset(
     "CHANGES LICENSE LICENCE dataset_description.json .bidsignore .gitattributes".split()
 )
 _INHERITED = (".json", ".bval", ".bvec")
+#: they describe a dataset, whoever wrote them from whatever: their text is looked through anyway
+_OF_NOBODY = frozenset(
+    "CHANGES LICENSE dataset_description.json .bidsignore .gitattributes".split()
+)
 #: they describe columns of a table; BIDS gives them no suffix
 _DESCRIBING = frozenset("participants.json samples.json genetic_info.json".split())
 
@@ -52,7 +62,9 @@ class Facts(NamedTuple):
     """One file of the snapshot.
 
     ``size`` in bytes is what its content takes in the annex, None when the key does not
-    tell; for a file in git it is the size of the blob.
+    tell; for a file in git it is the size of the blob. ``participants`` are all whose data it
+    holds, by its path, by a column, or by ``origin``: what lineage adds to the path, None where
+    that is nothing.
     """
 
     entry: Entry
@@ -62,6 +74,7 @@ class Facts(NamedTuple):
     clearance: Deid
     size: int | None
     finding: str | None = None
+    origin: Origin | None = None
 
     @property
     def path(self) -> str:
@@ -69,11 +82,27 @@ class Facts(NamedTuple):
         return self.entry.path
 
 
+_FEW = 6
+
+
+def some_of(participants: Iterable[str]) -> str:
+    """Participants for a message: a few by name, of many the number.
+
+    >>> some_of({"sub-02", "sub-01"}), some_of(f"sub-{n:02}" for n in range(1, 41))
+    ('sub-01, sub-02', 'sub-01, sub-02, sub-03 and 37 more')
+    """
+    names = sorted(participants)
+    if len(names) <= _FEW:
+        return ", ".join(names)
+    return f"{', '.join(names[:3])} and {len(names) - 3} more"
+
+
 def facts_of(
     entries: Sequence[Entry],
     contents: Callable[[Sequence[Entry]], Mapping[str, bytes]],
     findings: Mapping[str, str],
     commons: Sequence[str] = (),
+    origins: Origins | None = None,
 ) -> list[Facts]:
     """Facts about every entry.
 
@@ -87,15 +116,37 @@ def facts_of(
         Annex key -> what registration found wrong with it.
     commons : sequence of str
         Further patterns of commons (``siblings.yaml``).
+    origins : Origins, optional
+        What lineage and statements tell.
     """
     asked = [e for e in entries if e.key is None and _content_matters(e)]
     texts = contents(asked)
     with collector_at_rest():
-        return [
-            _facts_of_many(entry, findings)
-            or _facts(entry, texts.get(entry.oid), findings, commons)
-            for entry in entries
-        ]
+        if origins is None:
+            return [
+                _facts_of_many(entry, findings)
+                or _facts(entry, texts.get(entry.oid), findings, commons)
+                for entry in entries
+            ]
+        found = []
+        for entry in entries:
+            origin, facts = origins.of(entry), _facts_of_many(entry, findings)
+            if facts is None:
+                facts = _facts(entry, texts.get(entry.oid), findings, commons, origin)
+            found.append(facts if origin is None else _with_origin(facts, origin))
+        return found
+
+
+def _with_origin(facts: Facts, origin: Origin) -> Facts:
+    """The same with all that it inherits.
+
+    Of a table it is the rows that tell whose they are, and commons are nobody's.
+    """
+    if facts.kind is Kind.COMMONS or (facts.kind is Kind.TABLE and not facts.participants):
+        return facts
+    people = facts.participants | origin.people
+    clearance = clearance_attested(origin.attested, facts.clearance)
+    return facts._replace(participants=people, clearance=clearance, origin=origin)
 
 
 def _facts_of_many(entry: Entry, findings: Mapping[str, str]) -> Facts | None:
@@ -149,14 +200,19 @@ def _content_matters(entry: Entry) -> bool:
 
 
 def _facts(
-    entry: Entry, content: bytes | None, findings: Mapping[str, str], commons: Sequence[str]
+    entry: Entry,
+    content: bytes | None,
+    findings: Mapping[str, str],
+    commons: Sequence[str],
+    origin: Origin | None = None,
 ) -> Facts:
     name = bids_name(entry.path)
     participants = participants_in_path(entry.path)
     if entry.key and "sub-" in entry.key:
         # the name of some keys (WORM, URL) is that of the file they were made from
         participants |= participants_in_path(entry.key)
-    kind = _kind(entry, content, bool(participants), commons)
+    made = origin is not None and origin.tells
+    kind = _kind(entry, content, bool(participants), commons, made)
     if content is not None and kind is Kind.DATA and is_table_name(entry.path):
         participants |= people_in(content)
     suffix, clearance = _by_name(name.suffix, name.extension)
@@ -181,7 +237,9 @@ def _by_name(suffix: str, extension: str) -> tuple[str | None, Deid]:
     return suffix if suffix in SUFFIXES else None, clearance
 
 
-def _kind(entry: Entry, content: bytes | None, named: bool, commons: Sequence[str]) -> Kind:
+def _kind(
+    entry: Entry, content: bytes | None, named: bool, commons: Sequence[str], made: bool
+) -> Kind:
     if entry.key is not None and named and not entry.path.startswith(".datalad/"):  # the many
         return Kind.EXCLUDED if _excluded(entry.path.rpartition("/")[0]) else Kind.DATA
     if entry.mode == GITLINK:
@@ -196,7 +254,9 @@ def _kind(entry: Entry, content: bytes | None, named: bool, commons: Sequence[st
         return Kind.COMMONS if name == ".gitattributes" else Kind.EXCLUDED
     table = entry.key is None and content is not None and is_table(entry.path, content, named)
     # a pattern never makes commons of a file that has a participant, nor of one that has rows
-    if not (named or table) and any(fnmatchcase(entry.path, pattern) for pattern in commons):
+    if not (named or table or made) and any(
+        fnmatchcase(entry.path, pattern) for pattern in commons
+    ):
         return Kind.COMMONS
     if _excluded("/".join(parents)):
         return Kind.EXCLUDED
@@ -204,7 +264,7 @@ def _kind(entry: Entry, content: bytes | None, named: bool, commons: Sequence[st
         return Kind.TABLE
     # what is in the annex nobody looks through for names: only a pattern can say that it may go
     if not named and entry.key is None and _is_commons(parents, name):
-        return Kind.COMMONS
+        return Kind.DATA if made and name not in _OF_NOBODY else Kind.COMMONS
     return Kind.DATA
 
 

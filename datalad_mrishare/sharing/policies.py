@@ -29,12 +29,19 @@ SIBLINGS_FILE = ".datalad/mrishare/siblings.yaml"
 
 #: how a sibling is served, beside the grant components
 _SERVICE = frozenset(
-    "recall budget reserve unit select columns commons min_participants dua encryption".split()
+    "recall budget reserve unit select columns commons min_participants opaque dua"
+    " encryption".split()
 )
 _PLACE = frozenset(("policy", "url", "storage"))
 _ENCRYPTION = ("none", "required")
+#: what becomes of files of which nobody can tell whose data they hold
+DENY, EVERYONE = "deny", "everyone"
 UNITS = ("participant", "session", "file")
 _SELECTABLE = frozenset((*ENTITIES, "datatype", "suffix", "extension"))
+
+
+#: a result attested anonymous holds at least so many, unless a policy says otherwise
+LEAST_PARTICIPANTS = 10
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,9 @@ class Policy:
         Patterns of further files without a participant that may go everywhere.
     min_participants : int
         The least number of participants in a result attested anonymous.
+    opaque : str
+        Of files whose lineage nobody can tell: :data:`DENY`, or :data:`EVERYONE` where each
+        participant of the dataset has to permit it.
     address : Address or None
         Where the sibling is, once its release repository was set up.
     preset : str or None
@@ -81,7 +91,8 @@ class Policy:
     select: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     columns: tuple[str, ...] | None = None
     commons: tuple[str, ...] = ()
-    min_participants: int = 10
+    min_participants: int = LEAST_PARTICIPANTS
+    opaque: str = DENY
     address: Address | None = None
     preset: str | None = None
     dua: Agreement | None = None
@@ -187,7 +198,10 @@ def parse_policy(name: str, values: Mapping[str, Any], document: Document, *path
         select=parse_select(merged.get("select"), at("select")),
         columns=None if columns is None else _names(columns, at("columns")),
         commons=_names(merged.get("commons") or [], at("commons")),
-        min_participants=_count(merged.get("min_participants", "10"), at("min_participants")),
+        min_participants=_count(
+            merged.get("min_participants", str(LEAST_PARTICIPANTS)), at("min_participants")
+        ),
+        opaque=_one_of(merged.get("opaque", DENY), (DENY, EVERYONE), at("opaque")),
         address=_address(merged, at),
         preset=preset,
         dua=dua,

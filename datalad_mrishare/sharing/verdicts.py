@@ -2,7 +2,8 @@
 
 Pure: facts, a policy and resolved consents in, verdicts out. What decides is the meet
 of the grants of everyone in the content: identical bytes at two paths are one content,
-so a key may leave only if each of its paths may.
+so a key may leave only if each of its paths may. Everyone in a content are those whom its path
+names and those whom it inherits from what it was made from.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from ..consent.records import Record, Then
 from ..consent.resolution import Resolution, Resolver
 from ..consent.scopes import FileScope
 from ..provenance.bids import bids_name
+from ..provenance.participants import participants_in_path
 from ..repo.collector import collector_at_rest
 from ..repo.keys import is_checksum
-from .facts import Facts, Kind
-from .policies import Policy
+from .anonymous import against_anonymous, claims_anonymous
+from .facts import Facts, Kind, some_of
+from .policies import EVERYONE, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ class Reason:
     """Why a file is denied, in one component.
 
     ``component`` is one of the grant components, or ``participant`` (nobody known is in
-    it), ``excluded``, ``subdataset``, ``select``, ``finding``, ``identity``, ``content``,
+    it), ``lineage`` (nobody can tell whose it is), ``contradiction`` (path and lineage disagree),
+    ``excluded``, ``subdataset``, ``select``, ``finding``, ``identity``, ``content``,
     ``mention``, ``table``, ``withdrawn``. ``sentence`` tells no decision of a participant and
     may stand in any result record; ``detail`` may, and is for :mod:`.explaining` only.
     """
@@ -55,18 +59,47 @@ class Verdict(NamedTuple):
         return not self.reasons
 
 
+_NO_ONE: frozenset[str] = frozenset()
 _OWN_DENIED = (Then.STOP_USE, Then.ERASE)
 
 
 class Judge:
-    """Decides for one sibling on one day."""
+    """Decides for one sibling on one day.
 
-    def __init__(self, policy: Policy, resolver: Resolver, at: date):
+    ``everyone`` are all participants of the dataset: the policy may want them asked about what
+    nobody can tell the lineage of.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        resolver: Resolver,
+        at: date,
+        everyone: frozenset[str] = frozenset(),
+    ):
         self.policy, self.resolver, self.at = policy, resolver, at
+        self.everyone = everyone
         self._seen: dict[object, tuple[object, tuple[Reason, ...]]] = {}
+
+    def meant(self, facts: Facts) -> Facts:
+        """The facts as far as people count for this sibling.
+
+        An anonymous result is nobody's as long as lineage counts enough people in it; what
+        nobody can tell the lineage of may be everyone's.
+        """
+        origin, policy = facts.origin, self.policy
+        if origin is None or policy.own:
+            return facts
+        if claims_anonymous(facts) and not against_anonymous(facts, policy.min_participants):
+            return facts._replace(participants=_NO_ONE, clearance=Deid.ANONYMOUS)
+        if origin.opaque is not None and policy.opaque == EVERYONE:
+            return facts._replace(participants=facts.participants | self.everyone)
+        return facts
 
     def judge(self, facts: Facts) -> tuple[Reason, ...]:
         """Every reason against one file, looked at alone."""
+        if facts.origin is not None:
+            facts = self.meant(facts)
         if self.policy.own:
             return self._own(facts)
         if facts.kind is Kind.GITLINK:
@@ -84,6 +117,8 @@ class Judge:
             return ()
         if not selected(facts, self.policy.select):
             return (_NOT_SELECTED,)
+        if facts.origin is not None and (found := self._of_origin(facts)) is not None:
+            return found
         if facts.kind is Kind.TABLE:  # filtered by row and column, see releases
             return self.people(facts.participants, facts.scope, Deid.ANONYMOUS)
         if not facts.participants:
@@ -92,6 +127,18 @@ class Judge:
         if facts.finding:
             reasons = (*reasons, _finding(facts.finding))
         return reasons
+
+    def _of_origin(self, facts: Facts) -> tuple[Reason, ...] | None:
+        """What lineage and attestations decide before any grant is asked; None: ask on."""
+        origin = facts.origin
+        assert origin is not None
+        if origin.disjoint is not None:
+            return (_contradiction(*origin.disjoint),)
+        if origin.opaque is not None and self.policy.opaque != EVERYONE:
+            return (_opaque(origin.opaque),)
+        if facts.clearance is Deid.ANONYMOUS and not facts.participants:  # see meant()
+            return (_finding(facts.finding),) if facts.finding else ()
+        return None
 
     def people(
         self, participants: frozenset[str], scope: FileScope, clearance: Deid
@@ -178,7 +225,8 @@ _NOT_SELECTED = Reason("select", "not selected by the policy", "Change `select` 
 _NOBODY = Reason(
     "participant",
     "nobody knows whose data it is",
-    "Put `sub-XX` into its name, or name it in the policy's `commons` if it is nobody's",
+    "Put `sub-XX` into its name, say what it was made from (datalad mrishare-provenance PATH"
+    " --derived-from INPUTS --by TEXT), or name it in the policy's `commons` if it is nobody's",
 )
 _TOGETHER = Reason(
     "use", "what its participants permit has nothing in common", "Share their data one by one"
@@ -205,6 +253,23 @@ _REMEDIES = {
     "until": "A renewed consent, or a sibling that can be recalled",
     "deid": "Remove what identifies (deface an image), or a policy that asks for less",
 }
+
+
+def _opaque(why: str) -> Reason:
+    return Reason(
+        "lineage",
+        f"nobody can tell whose data it holds: {why}",
+        "Say what it was made from: datalad mrishare-provenance PATH --derived-from INPUTS"
+        " --by TEXT",
+    )
+
+
+def _contradiction(named: frozenset[str], inherited: frozenset[str]) -> Reason:
+    return Reason(
+        "contradiction",
+        f"its path names {some_of(named)}, and it was made from data of {some_of(inherited)}",
+        "Find out whose it is (datalad mrishare-provenance PATH) and name it after them",
+    )
 
 
 def _finding(word: str) -> Reason:
@@ -249,7 +314,9 @@ def selected(facts: Facts, select: Mapping[str, Sequence[str]]) -> bool:
 def decide(facts: Iterable[Facts], judge: Judge) -> list[Verdict]:
     """Verdicts for all files, in their order."""
     with collector_at_rest():
-        verdicts = [Verdict(f, judge.judge(f)) for f in facts]
+        verdicts = [
+            Verdict(f if f.origin is None else judge.meant(f), judge.judge(f)) for f in facts
+        ]
     if judge.policy.own:
         return _one_per_content(verdicts)
     return _one_per_content(_refuse_duplicates(verdicts))
@@ -267,7 +334,8 @@ def _refuse_duplicates(verdicts: list[Verdict]) -> list[Verdict]:
     for v in verdicts:
         key = v.facts.entry.key
         if key and times[key] > 1 and v.facts.participants and _is_image(v.facts):
-            people[key].add(v.facts.participants)
+            # by lineage each of the paths is of everyone whom any of them names
+            people[key].add(participants_in_path(v.facts.path) or v.facts.participants)
     doubled = {
         key
         for key, groups in people.items()

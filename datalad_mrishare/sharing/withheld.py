@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from .facts import some_of
 from .plans import natural
 from .reports import WithheldReport
 from .verdicts import Reason, Verdict
 
 #: these say that something has to be mended; the others that a rule was applied
-_PROBLEMS = frozenset(("finding", "identity", "mention", "table"))
+_PROBLEMS = frozenset(("contradiction", "finding", "identity", "mention", "table"))
 #: what nobody expects to leave needs no line of its own
 _SILENT = frozenset((".datalad",))
 
@@ -36,7 +37,7 @@ def group_withheld(verdicts: Iterable[Verdict]) -> Iterator[WithheldReport]:
         if top in _SILENT:
             continue
         for reason in _distinct(v.reasons):
-            who = reason.participant or "+".join(sorted(v.facts.participants)) or top
+            who = reason.participant or some_of(v.facts.participants) or top
             group = groups.setdefault((who, reason.sentence), _Group(reason, example=v.facts.path))
             group.files += 1
             group.size += v.facts.size or 0
