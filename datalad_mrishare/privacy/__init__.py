@@ -1,5 +1,6 @@
 """What must not leave: checks on single files, pure.
 
-``fields``  the closed list of sidecar keys and table columns that count as deidentified
-``needles`` secrets looked for in bytes, whatever they are packed in
+``commands``  what may be told of a command and of software
+``fields``    the closed list of sidecar keys and table columns that count as deidentified
+``needles``   secrets looked for in bytes, whatever they are packed in
 """
