@@ -204,3 +204,13 @@ def _instead(match: re.Match[str]) -> str:
         if match["path"].startswith(place):
             return match["path"][len(place) :]
     return "[path]"
+
+
+def program_of(text: str) -> str:
+    """The name of the program in a command that is scrubbed already, or an empty string.
+
+    >>> program_of("N=4 code/bet.py x"), program_of("[path] x")
+    ('bet.py', '')
+    """
+    name = _program(_words(text))[0].rpartition("/")[2]
+    return name if re.fullmatch(r"[\w.+-]{1,60}", name) else ""
