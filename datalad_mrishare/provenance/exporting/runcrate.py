@@ -38,7 +38,7 @@ def crate(account: Account, day: date) -> dict[str, Any]:
     files = by_uid(account.files)
     containers = {tool.uid for tool in account.tools if tool.container}
     parts = [f for file in account.files if file.place is Place.PRESENT for f in _parts(file)]
-    works = [_work(file) for file in account.files if file.place is not Place.PRESENT]
+    works = [_work(file) for file in account.files if _id(file).startswith("#")]
     actions = [_action(a, files, containers) for a in account.activities]
     tools = [_tool(tool) for tool in account.tools]
     if any(action["instrument"] == [{"@id": _UNKNOWN}] for action in actions):
