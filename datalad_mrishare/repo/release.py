@@ -46,6 +46,9 @@ BRANCH = "main"
 _FIXED = ("type", "externaltype", "encryption")
 #: where a release repository leads to, when the URL of its remote does not tell
 _LEADS_TO = "mrishare.leadsto"
+#: fewer objects are kept loose, as git itself does with what it receives (receive.unpackLimit)
+_FEW = 100
+_UNPACK, _KEEP_PACKED = ("unpack-objects", "-q"), ("index-pack", "--stdin")
 REVOKED_FILE = ".datalad/mrishare/revoked.tsv"
 
 
@@ -348,12 +351,15 @@ class ReleaseRepository(FileStore):
         wanted = "".join(f"{oid}\n" for oid in dict.fromkeys(oids)).encode("ascii")
         if not wanted:
             return
-        listed = git_text(self.path, "cat-file", "--batch-check", stdin=wanted).splitlines()
+        ask = ("cat-file", "--batch-check=%(objecttype)", "--buffer")
+        listed = git_text(self.path, *ask, stdin=wanted).splitlines()
         missing = [line.split(" ")[0] for line in listed if line.endswith(" missing")]
         if missing:
             fed = "".join(f"{oid}\n" for oid in missing).encode("ascii")
             pack = git(self.steward, "pack-objects", "--stdout", "--quiet", stdin=fed)
-            git(self.path, "unpack-objects", "-q", stdin=pack)
+            # a file for each of them would take longer than all the rest, here and in the push
+            few = len(missing) < _FEW
+            git(self.path, *(_UNPACK if few else _KEEP_PACKED), stdin=pack)
 
     def commit(self, entries: Iterable[tuple[str, str, str]], message: str) -> str | None:
         """Commit a release tree of ``(mode, oid, path)`` on top of the sibling's last one.
