@@ -79,7 +79,9 @@ def holdings(
             continue
         if not facts.participants or facts.kind is Kind.GITLINK:
             continue
-        who = names.setdefault(facts.participants, _name(facts.participants))
+        if facts.participants not in names:
+            names[facts.participants] = _name(facts.participants)
+        who = names[facts.participants]
         if _content_there(facts, keys, taken):
             add(who, files=1, bytes=facts.size or 0)
         elif taken is not None and facts.path in taken:
