@@ -1,7 +1,8 @@
 """A registered dataset of any size without any content, for benchmarks.
 
 Files are annex symlinks to made-up keys, written by ``git fast-import`` together with
-their location logs, so that a hundred thousand of them take seconds.
+their location logs, so that a hundred thousand of them take seconds. What is written is
+made while it is read: a million files need no more memory than their numbers.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from datalad_mrishare.repo.keys import hash_lower, hash_mixed
@@ -17,10 +18,12 @@ from datalad_mrishare.repo.keys import hash_lower, hash_mixed
 PER_PARTICIPANT = 200
 FORM = "obc-gdpr-ult-1.1.0"
 ELSEWHERE = "11111111-2222-3333-4444-555555555555"
+#: bits that hold the number of a file
+_NUMBERS = 32
 
 
-def make_large(path: Path, files: int) -> list[str]:
-    """Build it in ``path`` and return the keys; every tenth participant refused."""
+def make_large(path: Path, files: int, refused: int = 10) -> None:
+    """Build it in ``path``; every so manieth participant refused, and nobody with 0."""
     path.mkdir(parents=True)
     for argv in (
         ["init", "-q", "-b", "main"],
@@ -30,12 +33,25 @@ def make_large(path: Path, files: int) -> list[str]:
         ["annex", "init", "bench"],
     ):
         subprocess.run(["git", *argv], cwd=path, check=True, capture_output=True)
-    keys: list[str] = []
-    stream = b"".join(_stream(files, keys))
-    subprocess.run(["git", "fast-import", "--quiet", "--force"], cwd=path, input=stream, check=True)
     # git-annex merges what is in any ref of this ending
+    _import(path, _stream(files, refused), _commit("refs/bench/git-annex"), _logs(range(files)))
     subprocess.run(["git", "reset", "-q", "--hard", "main"], cwd=path, check=True)
-    return keys
+
+
+def key_of(number: int) -> str:
+    """The key of the file with a number."""
+    digest = hashlib.sha256(str(number).encode()).hexdigest()
+    return f"SHA256E-s{1_000_000 + number}--{digest}.nii.gz"
+
+
+def permitted(files: int, refused: int = 10) -> Iterator[int]:
+    """Numbers of the files of those who did not refuse."""
+    return (n for n in range(files) if not _refuses(n // PER_PARTICIPANT, refused))
+
+
+def refusing(files: int, refused: int = 10) -> list[str]:
+    """Who refused."""
+    return [_label(n) for n in range(_people(files)) if _refuses(n, refused)]
 
 
 def make_filled(path: Path, files: int, size: int) -> None:
@@ -69,18 +85,37 @@ def make_filled(path: Path, files: int, size: int) -> None:
         subprocess.run(argv, cwd=path, check=True, capture_output=True)
 
 
-def say_present(repo: Path, keys: list[str], uuid: str) -> None:
-    """Let the git-annex branch of ``repo`` say that the repository ``uuid`` has ``keys``."""
-    lines = [_commit("refs/heads/git-annex"), b"from refs/heads/git-annex^0\n"]
-    for key in keys:
-        log = f"1700000000s 1 {uuid}\n".encode()
-        lines.append(_file(f"{hash_lower(key)}/{key}.log", log))
-    argv = ["git", "fast-import", "--quiet"]
-    subprocess.run(argv, cwd=repo, input=b"".join((*lines, b"\n")), check=True)
+def say_present(repo: Path, numbers: Iterable[int], uuid: str) -> None:
+    """Let the git-annex branch of ``repo`` say that the repository ``uuid`` has those files."""
+    begin = _commit("refs/heads/git-annex") + b"from refs/heads/git-annex^0\n"
+    _import(repo, begin, _logs(numbers, uuid))
 
 
-def _stream(files: int, keys: list[str]) -> Iterator[bytes]:
-    people = max(1, files // PER_PARTICIPANT)
+def _import(repo: Path, *parts: bytes | Iterable[bytes]) -> None:
+    """Feed ``git fast-import`` as it reads."""
+    argv = ["git", "fast-import", "--quiet", "--force"]
+    with subprocess.Popen(argv, cwd=repo, stdin=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        for part in parts:
+            child.stdin.writelines([part] if isinstance(part, bytes) else part)
+    if child.returncode:
+        raise subprocess.CalledProcessError(child.returncode, argv)
+
+
+def _people(files: int) -> int:
+    return max(1, files // PER_PARTICIPANT)
+
+
+def _label(person: int) -> str:
+    return f"sub-{person:04d}"
+
+
+def _refuses(person: int, refused: int) -> bool:
+    return refused > 0 and person % refused == refused - 1
+
+
+def _stream(files: int, refused: int) -> Iterator[bytes]:
+    people = _people(files)
     yield _commit("refs/heads/main")
     yield _file("dataset_description.json", b'{"Name": "bench", "BIDSVersion": "1.10.0"}\n')
     yield _file(".datalad/mrishare/events/0-registered.json", b'{"event": "registered"}\n')
@@ -88,23 +123,27 @@ def _stream(files: int, keys: list[str]) -> Iterator[bytes]:
         ".datalad/mrishare/siblings.yaml", b"siblings:\n  partner:\n    policy: institution\n"
     )
     yield _file("participants.tsv", _participants(people))
-    yield _file(".datalad/mrishare/consent.tsv", _records(people))
+    yield _file(".datalad/mrishare/consent.tsv", _records(people, refused))
     for number in range(files):
-        who = f"sub-{number // PER_PARTICIPANT:04d}"
+        who = _label(number // PER_PARTICIPANT)
         run = number % PER_PARTICIPANT
-        digest = hashlib.sha256(str(number).encode()).hexdigest()
-        key = f"SHA256E-s{1_000_000 + number}--{digest}.nii.gz"
-        keys.append(key)
-        datatype, suffix = ("anat", "T1w") if run % 2 else ("func", "task-rest_bold")
-        name = f"{who}/{datatype}/{who}_run-{run:03d}_{suffix}.nii.gz"
-        if datatype == "func":
-            name = f"{who}/func/{who}_task-rest_run-{run:03d}_bold.nii.gz"
+        datatype, suffix = ("anat", "T1w") if run % 2 else ("func", "bold")
+        task = "" if run % 2 else "task-rest_"
+        key = key_of(number)
         target = f"../../.git/annex/objects/{hash_mixed(key)}/{key}/{key}"
+        name = f"{who}/{datatype}/{who}_{task}run-{run:03d}_{suffix}.nii.gz"
         yield _file(name, target.encode(), mode="120000")
-    yield b"\n" + _commit("refs/bench/git-annex")
-    for key in keys:
-        yield _file(f"{hash_lower(key)}/{key}.log", f"1700000000s 1 {ELSEWHERE}\n".encode())
-    yield b"\n"
+
+
+def _logs(numbers: Iterable[int], uuid: str = ELSEWHERE) -> Iterator[bytes]:
+    """Location logs in the order of a tree: fast-import then looks at each directory once."""
+    placed = sorted(
+        int(hash_lower(key_of(n)).replace("/", ""), 16) << _NUMBERS | n for n in numbers
+    )
+    log = f"1700000000s 1 {uuid}\n".encode()
+    for place in placed:
+        key = key_of(place & ((1 << _NUMBERS) - 1))
+        yield _file(f"{hash_lower(key)}/{key}.log", log)
 
 
 def _commit(ref: str) -> bytes:
@@ -119,7 +158,7 @@ def _file(path: str, content: bytes, mode: str = "100644") -> bytes:
 
 
 def _participants(people: int) -> bytes:
-    rows = ["participant_id\tage\tsex"] + [f"sub-{n:04d}\t{20 + n % 60}\tF" for n in range(people)]
+    rows = ["participant_id\tage\tsex"] + [f"{_label(n)}\t{20 + n % 60}\tF" for n in range(people)]
     return ("\n".join(rows) + "\n").encode()
 
 
@@ -130,10 +169,10 @@ def _records(people: int, refused: int = 10) -> bytes:
     rows = ["\t".join(COLUMNS)]
     for n in range(people):
         cells = dict.fromkeys(COLUMNS, "n/a")
-        refuses = refused and n % refused == refused - 1
+        refuses = _refuses(n, refused)
         cells |= {
             "record": f"r{n}",
-            "participant_id": f"sub-{n:04d}",
+            "participant_id": _label(n),
             "state": "refused" if refuses else "given",
             "form": "n/a" if refuses else FORM,
             "from": "2024-03-01",
