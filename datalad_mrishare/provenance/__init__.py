@@ -6,4 +6,11 @@
 ``activities``    what was done: contents in, contents out
 ``graph``         the lineage: what was made from what, and whom it therefore holds
 ``components``    circles in it
+``records``       DataLad's run records: parsing them
+``inputs``        their inputs, looked up in the tree that a run started from
+``recorded``      all that the history of one dataset says
+``assertions``    what BIDS metadata asserts; ``asserted`` reads it from a tree
+``statements``    what stewards state
+``kept``          what was read, kept for the next time
+``reading``       all of it together: read the lineage of a dataset
 """

@@ -10,7 +10,13 @@ command whatever the number of files. Nothing here decides anything.
 ``worktree``     the steward's own checkout: add, commit, undo
 ``ingest``       taking files into a repository without running what it contains
 ``events``       the record of what was done
-``history``      commits and files at a commit (GitPython)
+``history``      every path that any commit ever gave to a key
+``commits``      every commit, and what each changed
+``contents``     which content each blob is
+``treewalk``     paths and patterns, looked up in trees of any commit
+``computed``     what compute remotes made
+``installed``    where a dataset's halves and its subdatasets are
+``signed``       what is kept and decides, signed
 ``gates``        locking remotes and opening them again
 ``locks``        one command at a time
 """

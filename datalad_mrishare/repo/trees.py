@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from sys import intern
 from typing import NamedTuple
@@ -88,7 +88,9 @@ def _read_tree(repo: Path, commit: str, memory: Path | None) -> list[Entry]:
     listed = _LISTED.findall(decode(git(repo, "ls-tree", "-r", "-z", "--full-tree", commit)))
     found = [(path, intern(mode), oid) for mode, oid, path in listed]
     # links are short and nobody asks for their size; sizes of the others are cheap to get at once
-    sizes = _sizes(repo, dict.fromkeys(oid for _, mode, oid in found if mode in (FILE, EXECUTABLE)))
+    sizes = object_sizes(
+        repo, dict.fromkeys(oid for _, mode, oid in found if mode in (FILE, EXECUTABLE))
+    )
     # a pointer starts with /annex/objects/ and names a key: 20 bytes at the least
     candidates = [
         oid for _, mode, oid in found if mode == LINK or 20 <= sizes.get(oid, 0) <= POINTER_LIMIT
@@ -116,17 +118,28 @@ def _texts(repo: Path, oids: dict[str, None], memory: Path | None) -> dict[str, 
     return texts
 
 
-def _sizes(repo: Path, oids: Iterable[str]) -> dict[str, int]:
-    """Bytes of each object."""
+def object_sizes(
+    repo: Path, oids: Iterable[str], env: Mapping[str, str] | None = None
+) -> dict[str, int]:
+    """Bytes of each object that is there."""
     fed = b"".join(f"{oid}\n".encode("ascii") for oid in oids)
     if not fed:
         return {}
-    out = git(repo, "cat-file", "--batch-check=%(objectname) %(objectsize)", "--buffer", stdin=fed)
+    out = git(
+        repo,
+        "cat-file",
+        "--batch-check=%(objectname) %(objectsize)",
+        "--buffer",
+        stdin=fed,
+        env=env,
+    )
     pairs = (line.split(b" ") for line in out.splitlines())
     return {oid.decode("ascii"): int(size) for oid, size in pairs if size.isdigit()}
 
 
-def read_blobs(repo: Path, oids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+def read_blobs(
+    repo: Path, oids: Iterable[str], env: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, bytes]]:
     """``(oid, content)`` of each object, in the order asked for, by one process."""
     wanted = list(oids)
     if not wanted:
@@ -134,7 +147,7 @@ def read_blobs(repo: Path, oids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     argv = ("git", "cat-file", "--batch", "--buffer")
     feed = (f"{oid}\n".encode("ascii") for oid in wanted)
     buffer, at = b"", 0
-    for chunk in stream(argv, repo, feed=_grouped(feed), sep=None):
+    for chunk in stream(argv, repo, feed=_grouped(feed), sep=None, env=env):
         buffer, at = buffer[at:] + chunk, 0
         # OID TYPE SIZE, newline, content, newline; or OID missing
         while (end := buffer.find(b"\n", at)) >= 0:

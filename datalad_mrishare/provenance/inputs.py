@@ -1,0 +1,221 @@
+"""What the inputs of a run were: patterns of a record, looked up in the tree it started from.
+
+A run changes the tree of its first parent, so that is where its inputs were. What cannot be
+found there, leads out of the dataset, or is in a subdataset that is not here is told with
+the reason, and never left out: a run whose input nobody knows made nobody knows what.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from ..repo.contents import Contents
+from ..repo.trees import GITLINK, LINK
+from ..repo.treewalk import DIRECTORY, Found, TooMuch, Trees, is_pattern
+from .activities import IN_GIT
+from .records import Record, in_dataset, is_software
+
+#: links met on the way from one, and patterns that go on behind links
+_LINKS, _DEEPEST = 1000, 8
+#: contents that all runs together may have used; more are not followed
+MOST_INPUTS = 20_000_000
+
+
+class Elsewhere(NamedTuple):
+    """An input in a subdataset: its path, its commit at the time, and the pattern in it."""
+
+    subdataset: str
+    commit: str
+    pattern: str
+
+
+_Place = Found | Elsewhere | None
+"""A file, link or subdataset; what is in a subdataset; what leads out of the dataset."""
+
+
+class Wanted(NamedTuple):
+    """What a run asks of the tree it started from: clean patterns, what led out, its tools."""
+
+    tree: str
+    patterns: tuple[str, ...]
+    lost: tuple[str, ...]
+    software: tuple[str, ...]
+
+
+class Inputs(NamedTuple):
+    """What became of it: blobs, what is in subdatasets, and why something is not known."""
+
+    blobs: tuple[str, ...]
+    elsewhere: tuple[Elsewhere, ...]
+    why: str
+
+
+def wanted(record: Record, tree: str, images: Iterable[str] = ()) -> Wanted:
+    """The inputs of a record as clean patterns."""
+    patterns: dict[str, None] = {}
+    lost: list[str] = []
+    software: list[str] = []
+    for extra, given in (
+        *((False, one) for one in record.inputs),
+        *((True, one) for one in record.extra_inputs),
+    ):
+        path = in_dataset(record.pwd, given)
+        if path is None:
+            lost.append(given)
+        elif extra and is_software(path, images):
+            software.append(path)
+        else:
+            patterns[path] = None
+    return Wanted(tree, tuple(patterns), tuple(lost), tuple(software))
+
+
+class Resolver:
+    """Looks inputs up in one repository.
+
+    Parameters
+    ----------
+    found : mapping
+        What :func:`~datalad_mrishare.repo.treewalk.look_up` found of them already.
+    """
+
+    def __init__(
+        self,
+        trees: Trees,
+        contents: Contents,
+        found: dict[tuple[str, str], tuple[str, str]],
+    ):
+        self._trees, self._contents, self._found = trees, contents, found
+        self._left = MOST_INPUTS
+
+    def resolve(self, asked: Wanted) -> Inputs:
+        """The inputs of one run."""
+        blobs: dict[str, None] = {}
+        elsewhere: dict[Elsewhere, None] = {}
+        why = f"its input '{asked.lost[0]}' is not in the dataset" if asked.lost else ""
+        for pattern in asked.patterns:
+            try:
+                found = self._one(asked.tree, pattern)
+                missing = not self._sort(asked.tree, found, blobs, elsewhere)
+            except TooMuch:
+                return Inputs((), (), "it has more inputs than can be followed")
+            if missing and not why:
+                why = f"its input '{pattern}' was not in the dataset when it was run"
+            self._left -= len(found)
+            if self._left < 0:
+                return Inputs((), (), "it has more inputs than can be followed")
+        return Inputs(tuple(blobs), tuple(elsewhere), why)
+
+    def _one(self, tree: str, pattern: str, links: int = 0) -> list[_Place]:
+        """All that one pattern means, None for what leads out; nothing where it means nothing."""
+        known = self._found.get((tree, pattern))
+        if known is not None and not is_pattern(pattern):
+            kind, oid = known
+            if kind == "tree":
+                return [*self._trees.below(Found(pattern, DIRECTORY, oid))]
+            self._contents.learn([("100644", oid)])
+            if self._contents.of(oid).target is None:
+                return [Found(pattern, "100644", oid)]
+        found: list[_Place] = []
+        if is_pattern(pattern):
+            matching = [*self._trees.matching(tree, pattern)]
+            self._contents.learn((at.mode, at.oid) for at, _ in matching if at.mode == LINK)
+            for at, rest in matching:
+                if at.mode == GITLINK:
+                    found.append(Elsewhere(at.path, at.oid, rest))
+                elif not rest:
+                    found += self._trees.below(at)
+                elif (target := self._contents.of(at.oid).target) is not None:
+                    path = in_dataset(posixpath.dirname(at.path), posixpath.join(target, rest))
+                    out = path is None or links > _DEEPEST
+                    found += [None] if out or path is None else self._one(tree, path, links + 1)
+        return found + self._literal(tree, pattern)
+
+    def _literal(self, tree: str, path: str) -> list[_Place]:
+        at = self._trees.at(tree, path)
+        if at is None:
+            return []
+        found, rest = at
+        if found.mode == GITLINK:
+            return [Elsewhere(found.path, found.oid, rest)]
+        if not rest:
+            return [*self._trees.below(found)]
+        # on the way there is a file, or a link that leads on
+        self._contents.learn([(found.mode, found.oid)])
+        leads_on = found.mode == LINK and self._contents.of(found.oid).target is not None
+        return [found._replace(path=f"{found.path}/{rest}")] if leads_on else []
+
+    def _sort(
+        self,
+        tree: str,
+        found: Sequence[_Place],
+        blobs: dict[str, None],
+        elsewhere: dict[Elsewhere, None],
+    ) -> bool:
+        """Put what was found where it belongs; False when something, or all, leads nowhere."""
+        self._contents.learn((f.mode, f.oid) for f in found if isinstance(f, Found))
+        complete = bool(found)
+        for one in found:
+            if one is None:
+                complete = False
+            elif isinstance(one, Elsewhere):
+                elsewhere[one] = None
+            elif one.mode == GITLINK:
+                elsewhere[Elsewhere(one.path, one.oid, "")] = None
+            elif one.mode == LINK and self._contents.of(one.oid).target is not None:
+                blobs[one.oid] = None
+                complete &= self._follow(tree, one, blobs, elsewhere)
+            else:
+                complete &= not self._contents.of(one.oid).missing
+                blobs[one.oid] = None
+        return complete
+
+    def _follow(
+        self,
+        tree: str,
+        link: Found,
+        blobs: dict[str, None],
+        elsewhere: dict[Elsewhere, None],
+    ) -> bool:
+        """What a link leads to, link by link, within the tree."""
+        for end in self._ends(tree, link):
+            if end is None:
+                return False
+            if isinstance(end, Elsewhere):
+                elsewhere[end] = None
+            elif end.mode == GITLINK:
+                elsewhere[Elsewhere(end.path, end.oid, "")] = None
+            else:
+                blobs[end.oid] = None
+        return True
+
+    def _ends(self, tree: str, link: Found) -> Iterator[_Place]:
+        open_, seen = [link], {link.path}
+        while open_:
+            at = open_.pop()
+            self._contents.learn([(at.mode, at.oid)])
+            target = self._contents.of(at.oid).target if at.mode == LINK else None
+            if target is None:
+                yield at
+                continue
+            # what is behind a link to a directory was put behind the path of the link
+            place = self._trees.at(tree, at.path)
+            rest = place[1] if place else ""
+            here = at.path.removesuffix(f"/{rest}") if rest else at.path
+            path = in_dataset(posixpath.dirname(here), posixpath.join(target, rest))
+            ends = self._literal(tree, path) if path is not None else []
+            if not ends or len(seen) > _LINKS:
+                yield None
+                return
+            for end in ends:
+                if end is None or isinstance(end, Elsewhere) or end.mode != LINK:
+                    yield end
+                elif end.path not in seen:
+                    seen.add(end.path)
+                    open_.append(end)
+
+
+def node_of(oid: str, contents: Contents) -> str:
+    """The name of a content in the lineage."""
+    return contents.of(oid).key or IN_GIT + oid

@@ -1,0 +1,270 @@
+"""Read the lineage of a dataset: its history, its subdatasets, and what was said beside.
+
+Each dataset is read by itself (``recorded``) and kept for the next time (``kept``). Here
+comes together what takes more than one of them: inputs in a subdataset at the commit it had
+then, records of the dataset in the commits of its subdatasets, and what is no part of
+history but stands beside the files now: BIDS metadata, the records of compute remotes,
+stewards' statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+from ..repo.collector import collector_at_rest
+from ..repo.commits import read_changes
+from ..repo.computed import read_computed
+from ..repo.contents import Contents
+from ..repo.installed import Place, commit_named, place_of, subdataset
+from ..repo.signed import read_signed, write_signed
+from ..repo.trees import GITLINK, read_directory
+from ..repo.treewalk import Found, Trees, list_tree
+from .activities import IN_GIT, Activity
+from .asserted import read_asserted
+from .evidence import Evidence
+from .graph import Lineage
+from .inputs import Elsewhere, Inputs, Resolver, Wanted, node_of
+from .kept import decode, encode
+from .recorded import Moved, Recorded, Step, read_recorded
+from .statements import DIRECTORY, Derivation, Seal, Statement, parse_statements
+
+#: subdatasets of subdatasets
+_DEEPEST = 16
+_PURPOSE = "lineage"
+
+
+def read_lineage(path: Path, *, commit: str = "HEAD", cache: Path | None = None) -> Lineage:
+    """The lineage of all that ever stood in the dataset at ``path``, its subdatasets included.
+
+    Nothing is written but the cache, nothing fetched, and nothing executed that the
+    dataset brings along.
+
+    Parameters
+    ----------
+    commit : str
+        Where stewards' statements and BIDS metadata are read; the history is that of all
+        branches and tags, and of this commit.
+    cache : Path, optional
+        A private file for what was read, so that the next time only new commits are. Of
+        subdatasets a file of the same name is kept in each.
+
+    Raises
+    ------
+    RepoError
+        When some of the history is missing.
+    InputError
+        When a steward's statement cannot be understood.
+    """
+    with collector_at_rest():
+        top = _open(place_of(path), path.resolve(), "", commit, cache, 0)
+        every = list(top.all())
+        named: list[tuple[str, str]] = []
+        activities: list[Activity] = []
+        records: dict[str, Activity] = {}
+        for dataset in every:
+            activities += dataset.settled(records)
+            activities += _computed(dataset.place.path)
+            for activity, known_by_name in read_asserted(
+                dataset.place.path, dataset.listed, dataset.recorded.places
+            ):
+                activities.append(activity)
+                named += known_by_name
+        statements = list(chain.from_iterable(dataset.statements() for dataset in every))
+        activities = _sealed(activities, statements) + _stated(statements)
+        places = chain(*(dataset.places() for dataset in every), named)
+        graph = Lineage.build(activities, places)
+        for dataset in every:
+            dataset.close()
+    return graph
+
+
+@dataclass
+class _Dataset:
+    """A dataset as read, ``prefix`` being its path in the topmost one with a slash behind."""
+
+    place: Place
+    prefix: str
+    commit: str | None
+    recorded: Recorded
+    listed: list[Found]
+    subdatasets: dict[str, _Dataset] = field(default_factory=dict)
+    trees: Trees | None = None
+    contents: Contents | None = None
+
+    def all(self) -> Iterator[_Dataset]:
+        """This and all below, those above first."""
+        yield self
+        for dataset in self.subdatasets.values():
+            yield from dataset.all()
+
+    def places(self) -> Iterable[tuple[str, str]]:
+        """Contents and where they ever stood, as seen from the topmost dataset."""
+        if not self.prefix:
+            return self.recorded.places
+        return ((node, self.prefix + path) for node, path in self.recorded.places)
+
+    def statements(self) -> tuple[Statement, ...]:
+        if self.commit is None:
+            return ()
+        files = read_directory(self.place.path, self.commit, DIRECTORY)
+        return parse_statements((self.prefix + path, content) for path, content in files)
+
+    def opened(self) -> tuple[Trees, Contents]:
+        """What looks into its trees."""
+        if self.trees is None or self.contents is None:
+            self.trees, self.contents = Trees(self.place.path), Contents(self.place.path)
+        return self.trees, self.contents
+
+    def close(self) -> None:
+        if self.trees is not None:
+            self.trees.__exit__(None, None, None)
+
+    # -- what takes several datasets -----------------------------------------------------
+
+    def settled(self, records: dict[str, Activity]) -> list[Activity]:
+        """Its activities; ``records`` are those of the datasets above, and become more."""
+        found = []
+        moved = self._outputs_below()
+        for step in self.recorded.steps:
+            activity = step.activity
+            if step.foreign:
+                above = records.get(step.record)
+                if above is not None:  # the same run, seen from the dataset it was run in
+                    activity = above._replace(token=activity.token, outputs=activity.outputs)
+            else:
+                activity = self._with_elsewhere(step)
+                if step.moved:
+                    more = (node for move in step.moved for node in moved.get(move, ()))
+                    made = tuple(dict.fromkeys((*activity.outputs, *more)))
+                    activity = activity._replace(outputs=made)
+                if step.record:
+                    records[step.record] = activity
+            found.append(activity)
+        return found
+
+    def _with_elsewhere(self, step: Step) -> Activity:
+        activity = step.activity
+        for asked in step.elsewhere:
+            found, why = self._below(asked)
+            inputs = tuple(dict.fromkeys((*activity.inputs, *found)))
+            activity = activity._replace(inputs=inputs)
+            if why:
+                why = activity.why or why
+                activity = activity._replace(evidence=Evidence.OPAQUE, why=why)
+        return activity
+
+    def _below(self, asked: Elsewhere) -> tuple[tuple[str, ...], str]:
+        """The contents that an input in a subdataset was, and why not all of them are known."""
+        there = self.subdatasets.get(asked.subdataset)
+        if there is None:
+            path = self.prefix + asked.subdataset
+            return (), f"its inputs in '{path}' are not known here (datalad get -n {path})"
+        trees, contents = there.opened()
+        tree = trees.root(asked.commit)
+        if tree is None:
+            path = self.prefix + asked.subdataset
+            return (), f"'{path}' does not have the commit {asked.commit[:10]} that it used"
+        want = Wanted(tree, (asked.pattern,), (), ())
+        inputs: Inputs = Resolver(trees, contents, {}).resolve(want)
+        found = dict.fromkeys(node_of(oid, contents) for oid in inputs.blobs)
+        why = inputs.why
+        for deeper in inputs.elsewhere:
+            more, unknown = there._below(deeper)
+            found.update(dict.fromkeys(more))
+            why = why or unknown
+        return tuple(found), why
+
+    def _outputs_below(self) -> Mapping[Moved, tuple[str, ...]]:
+        """What runs of this dataset changed in its subdatasets."""
+        wanted: dict[str, dict[Moved, None]] = {}
+        for step in self.recorded.steps:
+            for move in step.moved:
+                if move.subdataset in self.subdatasets and move.before.strip("0"):
+                    wanted.setdefault(move.subdataset, {})[move] = None
+        found: dict[Moved, tuple[str, ...]] = {}
+        for name, moves in wanted.items():
+            there = self.subdatasets[name]
+            trees, contents = there.opened()
+            for move in moves:
+                if trees.root(move.before) is None or trees.root(move.after) is None:
+                    continue
+                for _, changes in read_changes(there.place.path, [(move.after, (move.before,))]):
+                    files = [c for c in changes if c.mode != GITLINK]
+                    contents.learn((c.mode, c.oid) for c in files)
+                    nodes = (
+                        node_of(c.oid, contents)
+                        for c in files
+                        if not c.path.startswith(".datalad/")
+                    )
+                    found[move] = tuple(dict.fromkeys(nodes))
+        return found
+
+
+def _open(
+    place: Place, top: Path, prefix: str, name: str, cache: Path | None, depth: int
+) -> _Dataset:
+    commit = commit_named(place.path, name)
+    recorded = _recorded(place, [commit] if commit else [], cache)
+    listed = list_tree(place.path, commit) if commit else []
+    dataset = _Dataset(place, prefix, commit, recorded, listed)
+    for found in listed:
+        if found.mode != GITLINK or depth >= _DEEPEST:
+            continue
+        there = subdataset(top, place.path.resolve() / found.path)
+        if there is None:
+            continue
+        at = found.oid if commit_named(there.path, found.oid) else "HEAD"
+        kept = there.private / cache.name if cache else None
+        below = f"{prefix}{found.path}/"
+        dataset.subdatasets[found.path] = _open(there, top, below, at, kept, depth + 1)
+    return dataset
+
+
+def _recorded(place: Place, commits: list[str], cache: Path | None) -> Recorded:
+    raw = read_signed(cache, _PURPOSE) if cache else None
+    known = decode(raw) if raw else None
+    found = read_recorded(place.path, place.objects, commits, known)
+    if cache and found is not known:
+        write_signed(cache, _PURPOSE, encode(found))
+    return found
+
+
+def _computed(repo: Path) -> Iterator[Activity]:
+    for one in read_computed(repo):
+        inputs = (*one.inputs, *(IN_GIT + oid for oid in one.blobs))
+        outputs = (one.key, *one.equivalent)
+        token = f"compute:{one.key}"
+        yield Activity(token, "compute", Evidence.COMPUTED, inputs, outputs, one.what)
+
+
+def _stated(statements: Iterable[Statement]) -> list[Activity]:
+    return [
+        Activity(
+            f"statement:{one.token}",
+            "statement",
+            Evidence.ASSERTED,
+            tuple(content.node for content in one.inputs),
+            tuple(content.node for content in one.outputs),
+            one.by,
+            one.recorded.isoformat(),
+            (one.by,),
+        )
+        for one in statements
+        if isinstance(one, Derivation)
+    ]
+
+
+def _sealed(activities: list[Activity], statements: Iterable[Statement]) -> list[Activity]:
+    """Runs that were repeated with the same result are better known than declared ones."""
+    seals = {one.commit: one for one in statements if isinstance(one, Seal)}
+    return [
+        activity._replace(evidence=Evidence.SEALED)
+        if activity.token in seals
+        and activity.evidence is Evidence.DECLARED
+        and set(activity.outputs) <= {content.node for content in seals[activity.token].outputs}
+        else activity
+        for activity in activities
+    ]

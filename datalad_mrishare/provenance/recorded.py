@@ -1,0 +1,360 @@
+"""What the history of one dataset says: where contents stood, and what its records tell.
+
+All is a value, so that it can be kept; and all of it follows from the commits, so that it can be
+added to when there are more of them. What it takes several datasets to know is left open
+in :class:`Step` and settled in ``reading``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import RepoError
+from ..repo.annexobjects import read_object
+from ..repo.collector import collector_at_rest
+from ..repo.commits import (
+    ALOOF,
+    Change,
+    Commit,
+    branch_tips,
+    is_ancestral,
+    list_commits,
+    read_changes,
+    read_commits,
+    shallow_commits,
+)
+from ..repo.contents import Contents
+from ..repo.keys import find_object
+from ..repo.trees import GITLINK, object_sizes, read_blobs
+from ..repo.treewalk import DIRECTORY, Found, TooMuch, Trees, is_pattern, look_up
+from .activities import Activity
+from .evidence import Evidence
+from .inputs import Elsewhere, Inputs, Resolver, Wanted, node_of, wanted
+from .records import (
+    LARGEST,
+    Record,
+    Sidecar,
+    Told,
+    Unreadable,
+    container_images,
+    dataset_ids,
+    read_message,
+    read_sidecar,
+    record_directories,
+)
+
+_CONFIG = ".datalad/config"
+_LARGEST_CONFIG = 1 << 20
+
+
+class Moved(NamedTuple):
+    """A subdataset that a run left at another commit."""
+
+    subdataset: str
+    before: str
+    after: str
+
+
+class Step(NamedTuple):
+    """An activity, and what one dataset alone cannot tell of it.
+
+    ``record`` is a digest of the record, ``foreign`` whether it is that of another dataset
+    (the one that this is part of), ``waits`` the key of a record that is not here.
+    """
+
+    activity: Activity
+    record: str = ""
+    foreign: bool = False
+    elsewhere: tuple[Elsewhere, ...] = ()
+    moved: tuple[Moved, ...] = ()
+    waits: str = ""
+
+
+class Settings(NamedTuple):
+    """What committed configurations ever said."""
+
+    ids: frozenset[str] = frozenset()
+    directories: tuple[str, ...] = ()
+    images: frozenset[str] = frozenset()
+
+
+class Recorded(NamedTuple):
+    """The history behind ``tips``: content and path of all that ever stood, and every step."""
+
+    tips: frozenset[str]
+    shallow: frozenset[str]
+    settings: Settings
+    places: list[tuple[str, str]]
+    steps: list[Step]
+
+
+def read_recorded(
+    repo: Path, objects: Path, commits: Iterable[str], known: Recorded | None = None
+) -> Recorded:
+    """Read the history of the dataset at ``repo``, or what is new since ``known``.
+
+    Parameters
+    ----------
+    objects : Path
+        Where the annex keeps content: annexed run records are read there.
+    commits : iterable of str
+        Commits that must be in it, whether a branch has them or not.
+
+    Raises
+    ------
+    RepoError
+        When some of the history is missing.
+    """
+    shallow = shallow_commits(repo)
+    tips = frozenset((*branch_tips(repo).values(), *commits))
+    if known is not None and (
+        known.shallow != shallow
+        or any(step.waits and find_object(objects, step.waits) for step in known.steps)
+        or not is_ancestral(repo, known.tips, tips)
+    ):
+        known = None
+    with collector_at_rest(), Trees(repo) as trees:
+        found = _Reading(repo, objects, trees, shallow).read(tips, known)
+        if found is None:  # what was read before would be read otherwise now
+            found = _Reading(repo, objects, trees, shallow).read(tips, None)
+    assert found is not None
+    return found
+
+
+class _Reading:
+    """One pass over the history."""
+
+    def __init__(self, repo: Path, objects: Path, trees: Trees, shallow: frozenset[str]):
+        self._repo, self._objects, self._trees, self._shallow = repo, objects, trees, shallow
+        self._contents = Contents(repo)
+        self._commits: dict[str, Commit] = {}
+        self._changes: dict[str, list[Change]] = {}
+        self._settings = Settings()
+        self._waits: dict[str, str] = {}
+
+    def read(self, tips: frozenset[str], known: Recorded | None) -> Recorded | None:
+        """All there is to know; None when ``known`` is of no use any more."""
+        if known is not None and known.tips == tips:
+            return known
+        listed = list_commits(self._repo, tips, known.tips if known else ())
+        self._commits = {commit.id: commit for commit in read_commits(self._repo, listed)}
+        self._changes = dict(read_changes(self._repo, listed))
+        every = (change for changes in self._changes.values() for change in changes)
+        self._contents.learn((change.mode, change.oid) for change in every)
+        self._settings = self._configured(known.settings if known else Settings())
+        if known is not None and self._settings != known.settings:
+            return None
+        places = list(self._places())
+        steps = list(self._steps())
+        if known is not None:
+            places, steps = known.places + places, known.steps + steps
+        return Recorded(tips, self._shallow, self._settings, places, steps)
+
+    def _configured(self, known: Settings) -> Settings:
+        blobs = {c.oid for found in self._changes.values() for c in found if c.path == _CONFIG}
+        sizes = object_sizes(self._repo, blobs, ALOOF)
+        short = sorted(oid for oid in blobs if sizes.get(oid, 0) <= _LARGEST_CONFIG)
+        texts = [text for _, text in read_blobs(self._repo, short, ALOOF)]
+        return Settings(
+            known.ids.union(*map(dataset_ids, texts)),
+            tuple(dict.fromkeys((*known.directories, *record_directories(texts)))),
+            known.images.union(*map(container_images, texts)),
+        )
+
+    def _places(self) -> Iterator[tuple[str, str]]:
+        for changes in self._changes.values():
+            for change in changes:
+                if change.mode != GITLINK:
+                    yield node_of(change.oid, self._contents), change.path
+
+    # -- what each commit is -------------------------------------------------------------
+
+    def _steps(self) -> Iterator[Step]:
+        told = self._told()
+        asked = {
+            commit: wanted(record, self._tree_before(commit), self._settings.images)
+            for commit, record in told.items()
+            if isinstance(record, Record) and not self._is_foreign(record)
+        }
+        resolved = self._resolved(asked)
+        for commit in self._commits.values():
+            changes = self._changes.get(commit.id, [])
+            yield from self._missing(commit, changes)
+            if commit.id in self._shallow:
+                why = "its history is not here: the clone is shallow (git fetch --unshallow)"
+                yield self._opaque(commit, "boundary", why, changes)
+            elif len(commit.parents) > 1:
+                yield from self._merge(commit, changes)
+            elif commit.id in told:
+                software = asked[commit.id].software if commit.id in asked else ()
+                inputs = resolved.get(commit.id)
+                yield self._run(commit, told[commit.id], inputs, software, changes)
+
+    def _told(self) -> dict[str, Told]:
+        """The records of commits that have any, those in files included."""
+        told: dict[str, Told] = {}
+        beside: dict[str, Sidecar] = {}
+        for commit in self._commits.values():
+            if commit.message is None:
+                told[commit.id] = Unreadable("its message is too long to be read")
+                continue
+            found = read_message(commit.message)
+            if isinstance(found, Sidecar):
+                beside[commit.id] = found
+            elif found is not None:
+                told[commit.id] = found
+        return told | self._in_files(beside)
+
+    def _in_files(self, beside: dict[str, Sidecar]) -> dict[str, Told]:
+        places = {
+            commit: [
+                (self._commits[commit].tree, f"{d}/{s.name}") for d in self._settings.directories
+            ]
+            for commit, s in beside.items()
+        }
+        found = look_up(self._repo, [pair for pairs in places.values() for pair in pairs])
+        blobs = {
+            commit: next((found[p][1] for p in pairs if found.get(p, ("",))[0] == "blob"), None)
+            for commit, pairs in places.items()
+        }
+        self._contents.learn(("120000", oid) for oid in blobs.values() if oid)
+        sizes = object_sizes(self._repo, dict.fromkeys(o for o in blobs.values() if o), ALOOF)
+        plain = [o for o, size in sizes.items() if size <= LARGEST and not self._contents.of(o).key]
+        texts = dict(read_blobs(self._repo, plain, ALOOF))
+        return {
+            commit: self._in_file(commit, name, blobs[commit], texts)
+            for commit, name in beside.items()
+        }
+
+    def _in_file(
+        self, commit: str, name: Sidecar, oid: str | None, texts: dict[str, bytes]
+    ) -> Told:
+        if oid is None:
+            return Unreadable(f"its run record '{name.name}' was not committed")
+        key = self._contents.of(oid).key
+        if key is None:
+            if oid not in texts:
+                return Unreadable(f"its run record '{name.name}' is too long to be read")
+            return read_sidecar(texts[oid], name)
+        try:
+            return read_sidecar(read_object(self._objects, key, LARGEST), name)
+        except FileNotFoundError:
+            self._waits[commit] = key
+            directory = self._settings.directories[0]
+            return Unreadable(
+                f"its run record '{name.name}' is not here (git annex get {directory})"
+            )
+        except (OSError, RepoError) as exc:
+            return Unreadable(f"its run record '{name.name}' cannot be read: {exc}")
+
+    def _is_foreign(self, record: Record) -> bool:
+        return bool(record.dsid) and record.dsid not in self._settings.ids
+
+    def _tree_before(self, commit: str) -> str:
+        """The tree that a commit started from; empty for the first one."""
+        parents = self._commits[commit].parents
+        if not parents:
+            return ""
+        known = self._commits.get(parents[0])
+        return known.tree if known else self._trees.root(parents[0]) or ""
+
+    def _resolved(self, asked: dict[str, Wanted]) -> dict[str, Inputs]:
+        literal = [(w.tree, p) for w in asked.values() for p in w.patterns if not is_pattern(p)]
+        resolver = Resolver(self._trees, self._contents, look_up(self._repo, literal))
+        return {commit: resolver.resolve(want) for commit, want in asked.items()}
+
+    # -- what becomes of it --------------------------------------------------------------
+
+    def _run(
+        self,
+        commit: Commit,
+        told: Told,
+        inputs: Inputs | None,
+        software: tuple[str, ...],
+        changes: list[Change],
+    ) -> Step:
+        waits = self._waits.get(commit.id, "")
+        if not isinstance(told, Record):
+            why = told.why if isinstance(told, Unreadable) else "its run record cannot be read"
+            return self._opaque(commit, "run", why, changes)._replace(waits=waits)
+        digest = hashlib.sha256(told.text).hexdigest()
+        if inputs is None:
+            why = "its run record is of a dataset that this one was part of"
+            step = self._opaque(commit, "run", why, changes)
+            activity = step.activity._replace(what=told.command)
+            return step._replace(activity=activity, record=digest, foreign=True)
+        moved = (
+            Moved(change.path, change.before[0], change.oid)
+            for change in changes
+            if change.mode == GITLINK
+        )
+        activity = Activity(
+            commit.id,
+            "run",
+            Evidence.OPAQUE if inputs.why else Evidence.DECLARED,
+            tuple(dict.fromkeys(node_of(oid, self._contents) for oid in inputs.blobs)),
+            self._outputs(changes),
+            told.command,
+            _when(commit),
+            software,
+            inputs.why,
+        )
+        return Step(activity, digest, False, inputs.elsewhere, tuple(moved))
+
+    def _opaque(self, commit: Commit, kind: str, why: str, changes: Iterable[Change]) -> Step:
+        subject = (commit.message or b"").strip().partition(b"\n")[0].decode("utf-8", "replace")
+        made = self._outputs(changes)
+        when = _when(commit)
+        return Step(Activity(commit.id, kind, Evidence.OPAQUE, (), made, subject, when, (), why))
+
+    def _outputs(self, changes: Iterable[Change]) -> tuple[str, ...]:
+        """Contents that a commit put where another stood, or none; not what DataLad keeps."""
+        made = [c for c in changes if c.mode != GITLINK and not c.path.startswith(".datalad/")]
+        # what stood there before may be from before what is read now
+        self._contents.learn(("100644", oid) for c in made for oid in c.before if oid.strip("0"))
+        nodes = (
+            node
+            for change in made
+            if (node := node_of(change.oid, self._contents))
+            not in {node_of(oid, self._contents) for oid in change.before}
+        )
+        return tuple(dict.fromkeys(nodes))
+
+    def _merge(self, commit: Commit, changes: list[Change]) -> Iterator[Step]:
+        """Of a merge, contents that none of the merged commits has anywhere."""
+        made = [c for c in changes if c.mode != GITLINK and not c.path.startswith(".datalad/")]
+        if not made:
+            return
+        there: set[str] = set()
+        try:
+            for parent in commit.parents:
+                known = self._commits.get(parent)
+                root = known.tree if known else self._trees.root(parent) or ""
+                below = [*self._trees.below(Found("", DIRECTORY, root))]
+                self._contents.learn((found.mode, found.oid) for found in below)
+                there.update(node_of(found.oid, self._contents) for found in below)
+        except TooMuch:
+            there.clear()
+        new = [change for change in made if node_of(change.oid, self._contents) not in there]
+        if new:
+            why = "it first appears in a merge, and nobody recorded what it was made from"
+            yield self._opaque(commit, "merge", why, new)
+
+    def _missing(self, commit: Commit, changes: list[Change]) -> Iterator[Step]:
+        gone = [c for c in changes if c.mode != GITLINK and self._contents.of(c.oid).missing]
+        if gone:
+            why = "git does not have it here (a partial clone)"
+            step = self._opaque(commit, "missing", why, gone)
+            token = f"missing:{commit.id}"
+            yield step._replace(activity=step.activity._replace(token=token))
+
+
+def _when(commit: Commit) -> str:
+    try:
+        return datetime.fromtimestamp(commit.seconds, timezone.utc).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return ""
