@@ -34,11 +34,11 @@ from .filestore import FileStore
 from .keys import find_object, object_paths
 from .lending import lend, take_back
 from .locks import sweep_stale_locks
-from .process import NEUTRAL, annex, git, git_succeeds, git_text
+from .process import NEUTRAL, annex, git, git_text
 from .reasons import in_a_line
 from .remotes import Place, place_of
 from .transfer import note_presence
-from .trees import read_tree, write_tree
+from .trees import Entry, read_blobs, read_tree, write_tree
 from .webhalf import must_take_content
 
 BRANCH = "main"
@@ -297,13 +297,12 @@ class ReleaseRepository(FileStore):
             return self.address.storage["uuid"]
         return super().uuid()
 
-    def ever_held(self, commit: str) -> set[str]:
-        """Keys in the release ``commit``, and those that it says earlier ones held."""
-        keys = {e.key for e in read_tree(self.path, commit) if e.key}
-        path = f"{commit}:{REVOKED_FILE}"
-        if git_succeeds(self.path, "cat-file", "-e", path):
-            keys.update(git_text(self.path, "cat-file", "blob", path).splitlines()[1:])
-        return keys
+    def read(self, commit: str, *paths: str) -> tuple[list[Entry], dict[str, bytes]]:
+        """Everything in the release ``commit``, and the content of ``paths`` in it by path."""
+        entries = read_tree(self.path, commit)
+        asked = {e.path: e.oid for e in entries if e.path in paths}
+        contents = dict(read_blobs(self.path, dict.fromkeys(asked.values())))
+        return entries, {path: contents[oid] for path, oid in asked.items()}
 
     # -- content
 

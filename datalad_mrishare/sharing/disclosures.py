@@ -28,7 +28,8 @@ from functools import cached_property
 from ..privacy.needles import Needles
 from ..repo.keys import checksum, from_file_name, hasher, key_size
 from ..repo.release import REVOKED_FILE
-from .releases import POLICY_FILE, Mentions
+from .mentions import Mentions
+from .releases import POLICY_FILE
 
 _KEY = re.compile(rb"[A-Z][A-Z0-9_]+(?:-[a-zA-Z]\d+)+--[^\s/\"'\\<>]+")
 _WHO = re.compile(rb"^(?:author|committer|tagger) (.*?) <(.*?)> ", re.MULTILINE)

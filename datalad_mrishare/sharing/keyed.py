@@ -40,11 +40,21 @@ def without_entries(content: bytes, may: May) -> bytes | None:
     True
     """
     try:
-        value = json.loads(content, object_pairs_hook=each_once)
-        kept, keyed = _kept(value, may, 0)
+        kept, keyed = people_may(json.loads(content, object_pairs_hook=each_once), may)
     except (ValueError, RecursionError):
         return None
     return (json.dumps(kept, indent=4, ensure_ascii=False) + "\n").encode() if keyed else None
+
+
+def people_may(value: Any, may: May) -> tuple[Any, bool]:
+    """What may stay of a parsed value, and whether participants are keys in it.
+
+    Raises
+    ------
+    ValueError, RecursionError
+        When it is deeper than any file that somebody wrote.
+    """
+    return _kept(value, may, 0)
 
 
 def people_keyed(content: bytes, known: Collection[str]) -> set[str]:

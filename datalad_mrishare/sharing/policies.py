@@ -29,7 +29,7 @@ SIBLINGS_FILE = ".datalad/mrishare/siblings.yaml"
 
 #: how a sibling is served, beside the grant components
 _SERVICE = frozenset(
-    "recall budget reserve unit select columns commons min_participants opaque dua"
+    "recall budget reserve unit select columns commons sources min_participants opaque dua"
     " encryption".split()
 )
 _PLACE = frozenset(("policy", "url", "storage"))
@@ -67,6 +67,9 @@ class Policy:
         policy demands it, else all.
     commons : tuple of str
         Patterns of further files without a participant that may go everywhere.
+    sources : tuple of str
+        How URLs start that a release may name as its source, beside those of hosts that are
+        known to publish data.
     min_participants : int
         The least number of participants in a result attested anonymous.
     opaque : str
@@ -91,6 +94,7 @@ class Policy:
     select: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     columns: tuple[str, ...] | None = None
     commons: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
     min_participants: int = LEAST_PARTICIPANTS
     opaque: str = DENY
     address: Address | None = None
@@ -198,6 +202,7 @@ def parse_policy(name: str, values: Mapping[str, Any], document: Document, *path
         select=parse_select(merged.get("select"), at("select")),
         columns=None if columns is None else _names(columns, at("columns")),
         commons=_names(merged.get("commons") or [], at("commons")),
+        sources=_names(merged.get("sources") or [], at("sources")),
         min_participants=_count(
             merged.get("min_participants", str(LEAST_PARTICIPANTS)), at("min_participants")
         ),

@@ -20,8 +20,9 @@ from ..errors import Refused
 from ..repo.journal import Journal
 from ..repo.locks import sweep_after_kill
 from ..repo.process import meanwhile
-from ..repo.release import ReleaseRepository
+from ..repo.release import REVOKED_FILE, ReleaseRepository
 from ..repo.worktree import Checkout
+from .describing import CHANGES, DESCRIPTION, Former, describe
 from .planfiles import (
     PlanFile,
     deviations,
@@ -235,13 +236,21 @@ class Preparation:
 
     def _release_tree(self) -> ReleaseTree:
         assert isinstance(self.store, ReleaseRepository)
-        keys = {v.facts.entry.key for v in self.verdicts if v.permit}
-        former = self.store.ever_held(self.before) if self.before else set()
-        return release_tree(
+        former, held = Former(), set[str]()
+        if self.before:
+            entries, texts = self.store.read(self.before, REVOKED_FILE, DESCRIPTION, CHANGES)
+            former = Former.of(entries, texts)
+            held = {e.key for e in entries if e.key}
+            held.update(texts.get(REVOKED_FILE, b"").decode("utf-8", "replace").splitlines()[1:])
+        tree = release_tree(
             self.verdicts,
             self.judge,
             self.state.participants,
             self.state.contents,
             dataset_id(self.checkout, self.state.commit),
-            former - keys,
+            held - {v.facts.entry.key for v in self.verdicts if v.permit},
         )
+        named = [e for e in tree.taken if e.path in (DESCRIPTION, CHANGES) and e.key is None]
+        found = self.state.contents(named)
+        own = {e.path: found[e.oid] for e in named}
+        return describe(tree, own, self.policy, former, self.options.at)

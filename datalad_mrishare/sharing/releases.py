@@ -7,8 +7,8 @@ else goes in is scanned for the labels of withheld participants first.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import posixpath
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -18,16 +18,15 @@ from ..privacy.fields import column_listed, fields_listed
 from ..provenance.bids import bids_name
 from ..repo.release import REVOKED_FILE
 from ..repo.trees import FILE, Entry
-from .facts import Kind
-from .keyed import without_entries
+from .facts import Facts, Kind
+from .mentions import NAMED, Mentions, against
 from .policies import Policy
+from .sidecars import Surroundings, directories, identifiers, rewritten
 from .tables import Table, filter_table, format_table, parse_table
 from .verdicts import Judge, Reason, Verdict
 
 POLICY_FILE = ".datalad/mrishare/policy.yaml"
 CONFIG_FILE = ".datalad/config"
-
-_LABEL = re.compile(r"sub-[a-z0-9]+", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -77,27 +76,37 @@ def release_tree(
         Keys that earlier releases held and this one does not.
     """
     permitted = [v for v in verdicts if v.permit]
-    plain = [v for v in permitted if v.facts.kind is not Kind.TABLE]
+    plain = _with_files(verdicts, permitted)
     released = frozenset(p for v in plain for p in v.facts.participants)
     mentions = Mentions(participants, released)
     texts = contents([v.facts.entry for v in permitted if v.facts.entry.key is None])
-    keyed = _without_entries(plain, texts, judge, released, mentions)
+    sidecars = [v for v in plain if _is_sidecar(v.facts) and not mentions.in_path(v.facts.path)]
+    beside = {v.facts.path for v in sidecars}
     kept, denied = _without_mentions(
-        [v for v in plain if v.facts.path not in keyed], texts, mentions
+        [v for v in plain if v.facts.path not in beside], texts, mentions
     )
-    paths = {v.facts.path for v in kept}
-    written = keyed | {
-        v.facts.path: data
-        for v in permitted
-        if v.facts.kind is Kind.TABLE
-        and (data := _table(v, texts[v.facts.entry.oid], judge, released, mentions, paths))
+    there = beside.union(v.facts.path for v in kept)
+    inside = there | directories(there)
+    tables: dict[str, Table | None] = {
+        v.facts.path: None for v in verdicts if v.facts.kind is Kind.TABLE
     }
-    tables = [v for v in permitted if v.facts.kind is Kind.TABLE]
-    denied += [
-        v._replace(reasons=(_NO_TABLE,))
-        for v in tables
-        if parse_table(texts[v.facts.entry.oid]) is None
-    ]
+    for v in permitted:
+        if v.facts.kind is Kind.TABLE:
+            content = texts[v.facts.entry.oid]
+            if parse_table(content) is None:
+                denied.append(v._replace(reasons=(_NO_TABLE,)))
+            tables[v.facts.path] = _table(v, content, judge, released, mentions, inside)
+    around = Surroundings(
+        {v.facts.path for v in verdicts},
+        there,
+        {path: frozenset(table.columns if table else ()) for path, table in tables.items()},
+        _fields(kept, sidecars, texts),
+    )
+    written = _with_other_ends(sidecars, texts, judge, mentions, around)
+    rest = _without_mentions([v for v in sidecars if v.facts.path not in written], texts, mentions)
+    kept, denied = kept + rest[0], denied + rest[1]
+    written = {path: text for path, text in written.items() if text}
+    written |= {path: format_table(table) for path, table in tables.items() if table}
     written[POLICY_FILE] = _policy_text(judge.policy)
     if dataset_id:
         written[CONFIG_FILE] = f'[datalad "dataset"]\n\tid = {dataset_id}\n'.encode()
@@ -107,83 +116,59 @@ def release_tree(
     return ReleaseTree(tuple(v.facts.entry for v in kept), written, tuple(denied), len(people))
 
 
-class Mentions:
-    """Finds in a text who may not be named: anyone known but not released, or unknown.
-
-    Upper and lower case are the same. A label that nobody has counts when it looks like
-    those there are (``sub-99`` beside ``sub-01``): it is that of somebody who was removed.
-
-    >>> names = Mentions(["sub-01", "sub-02"], ["sub-01"])
-    >>> names.found("like sub-01 and Sub-02"), names.found("sub-01"), names.found("sub-1mm")
-    ('sub-02', None, None)
-    """
-
-    def __init__(self, participants: Collection[str], released: Collection[str]):
-        self._known = {p.lower() for p in participants}
-        self._withheld = {p.lower() for p in participants if p not in released}
-        self._shapes = {_shape(p) for p in self._known if any(map(str.isdigit, p))}
-        self._parts: dict[str, str | None] = {}
-
-    def found(self, text: str) -> str | None:
-        """One who may not be named but is, or None."""
-        return next(self._all(text), None)
-
-    def all(self, text: str) -> frozenset[str]:
-        """Everyone who may not be named but is."""
-        return frozenset(self._all(text))
-
-    def _all(self, text: str) -> Iterator[str]:
-        for match in _LABEL.finditer(text):
-            label = match[0].lower()
-            if label in self._withheld or (label not in self._known and self.is_person(label)):
-                yield label
-
-    def is_person(self, label: str) -> bool:
-        """Whether a label is that of somebody known, or looks like one."""
-        return label.lower() in self._known or _shape(label.lower()) in self._shapes
-
-    def in_path(self, path: str) -> str | None:
-        """The same for a path: no label reaches over a slash or an underscore."""
-        above, _, name = path.rpartition("/")
-        first, _, rest = name.partition("_")
-        for part in (above, first):  # what many paths have in common
-            if part not in self._parts:
-                self._parts[part] = self.found(part)
-            if self._parts[part] is not None:
-                return self._parts[part]
-        return self.found(rest) if "sub-" in rest.lower() else None
-
-
-def _shape(label: str) -> str:
-    return "".join("0" if c.isdigit() else "a" if c.isalpha() else c for c in label)
-
-
-def _without_entries(
+def _with_other_ends(
     verdicts: list[Verdict],
     texts: Mapping[str, bytes],
     judge: Judge,
-    released: frozenset[str],
     mentions: Mentions,
+    around: Surroundings,
 ) -> dict[str, bytes]:
-    """Path -> what may leave of JSON keyed by participant, where nothing else is against it."""
+    """Path -> what may leave of JSON that cannot go as it is; see :mod:`.sidecars`.
+
+    Empty where nothing is left, or where all that it is about stays here.
+    """
     written = {}
     for v in verdicts:
         entry, scope = v.facts.entry, v.facts.scope
-        if entry.key is not None or not entry.path.endswith(".json"):
-            continue
 
         def may(who: str, value: object, scope: FileScope = scope) -> bool | None:
             if not mentions.is_person(who):
                 return None
             clean = Deid.DEIDENTIFIED if fields_listed(value) else Deid.IDENTIFIABLE
-            return who in released and not judge.people(frozenset((who,)), scope, clean)
+            released = mentions.is_released(who)
+            return released and not judge.people(frozenset((who,)), scope, clean)
 
-        text = without_entries(texts[entry.oid], may)
-        if text is not None and not (
-            _against(text, v.facts.kind, mentions) or mentions.in_path(entry.path)
-        ):
+        if around.is_orphan(entry.path):
+            written[entry.path] = b""
+            continue
+        text = rewritten(entry.path, texts[entry.oid], may, around, mentions)
+        if text is not None and not against(text, v.facts.kind, mentions):
             written[entry.path] = text
     return written
+
+
+def _with_files(verdicts: Sequence[Verdict], permitted: list[Verdict]) -> list[Verdict]:
+    """Those of ``permitted`` that are no tables, and no sidecars of files that all stay here."""
+    around = Surroundings(
+        {v.facts.path for v in verdicts},
+        {v.facts.path for v in permitted if not v.facts.path.endswith(".json")},
+        {},
+    )
+    plain = (v for v in permitted if v.facts.kind is not Kind.TABLE)
+    return [v for v in plain if not (_is_sidecar(v.facts) and around.is_orphan(v.facts.path))]
+
+
+def _is_sidecar(facts: Facts) -> bool:
+    return facts.entry.key is None and facts.path.endswith(".json")
+
+
+def _fields(
+    kept: list[Verdict], sidecars: list[Verdict], texts: Mapping[str, bytes]
+) -> dict[str, set[str]] | None:
+    """See ``identifiers`` of :class:`~datalad_mrishare.sharing.sidecars.Surroundings`."""
+    if any(v.facts.path.endswith(".json") for v in kept):
+        return None  # in the annex
+    return identifiers((v.facts.path, texts[v.facts.entry.oid]) for v in sidecars)
 
 
 def _without_mentions(
@@ -192,9 +177,9 @@ def _without_mentions(
     kept, denied = [], []
     for v in verdicts:
         content = texts.get(v.facts.entry.oid) if v.facts.entry.key is None else None
-        reason = None if content is None else _against(content, v.facts.kind, mentions)
+        reason = None if content is None else against(content, v.facts.kind, mentions)
         if mentions.in_path(v.facts.path):
-            reason = _NAMED
+            reason = NAMED
         if reason:
             denied.append(v._replace(reasons=(reason,)))
         else:
@@ -202,28 +187,6 @@ def _without_mentions(
     return kept, denied
 
 
-def _against(content: bytes, kind: Kind, mentions: Mentions) -> Reason | None:
-    text = content.decode("utf-8", "replace")
-    if kind is Kind.COMMONS and ("\0" in text or "\ufffd" in text):
-        return _NO_TEXT
-    return _MENTION if mentions.found(text) else None
-
-
-_MENTION = Reason(
-    "mention",
-    "its text names a participant who is withheld or not in the dataset",
-    "Take the name out of the text, or move it to a file below that participant",
-)
-_NAMED = Reason(
-    "mention",
-    "its path names a participant who is withheld or not in the dataset",
-    "Rename it, or move it below that participant",
-)
-_NO_TEXT = Reason(
-    "mention",
-    "it cannot be looked through for names of participants who are withheld",
-    "Save it as UTF-8 text",
-)
 _NO_TABLE = Reason(
     "table",
     "it is a table whose rows differ in length or whose columns repeat, so nobody can tell whose"
@@ -239,8 +202,8 @@ def _table(
     released: frozenset[str],
     mentions: Mentions,
     paths: Collection[str],
-) -> bytes | None:
-    """The part of a table that may leave, or None."""
+) -> Table | None:
+    """The part of a table that may leave, or None; ``paths`` are files and directories there."""
     table = parse_table(content)
     if table is None:
         return None
@@ -268,7 +231,7 @@ def _table(
     if filtered is None:
         return None
     rows = tuple(r for r in filtered.rows if mentions.found("\t".join(r)) is None)
-    return format_table(replace(filtered, rows=rows)) if rows else None
+    return replace(filtered, rows=rows) if rows else None
 
 
 def _columns(policy: Policy) -> Callable[[str], bool]:
@@ -292,8 +255,9 @@ def _row_in_release(row: dict[str, str], path: str, paths: Collection[str]) -> b
     if "filename" in row:
         return str(parent / row["filename"]) in paths
     session = row.get("session_id", "")
-    inside = f"{parent}/{session}/"
-    return bool(session) and any(p.startswith(inside) for p in paths)
+    return (
+        bool(session) and posixpath.normpath(session) == session and str(parent / session) in paths
+    )
 
 
 def _policy_text(policy: Policy) -> bytes:

@@ -42,8 +42,8 @@ from .digests import policy_digest, registry_digest
 from .disclosures import Finding, Grouped, Secrets, group
 from .explaining import decide_all
 from .holdings import places
+from .mentions import Mentions
 from .policies import Policy, load_policies
-from .releases import Mentions
 from .snapshot import Snapshot, take_snapshot
 
 

@@ -1,0 +1,95 @@
+"""Who may not be named in a release, and where somebody is. Pure: text in, labels out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+
+from .facts import Kind
+from .verdicts import Reason
+
+_LABEL = re.compile(r"sub-[a-z0-9]+", re.IGNORECASE | re.ASCII)
+_ESCAPED = re.compile(r"\\u00([0-7][0-9a-f])", re.IGNORECASE)
+
+
+class Mentions:
+    """Finds in a text who may not be named: anyone known but not released, or unknown.
+
+    Upper and lower case are the same. A label that nobody has counts when it looks like
+    those there are (``sub-99`` beside ``sub-01``): it is that of somebody who was removed.
+
+    >>> names = Mentions(["sub-01", "sub-02"], ["sub-01"])
+    >>> names.found("like sub-01 and Sub-02"), names.found("sub-01"), names.found("sub-1mm")
+    ('sub-02', None, None)
+    """
+
+    def __init__(self, participants: Collection[str], released: Collection[str]):
+        self._released = frozenset(released)
+        self._known = {p.lower() for p in participants}
+        self._withheld = {p.lower() for p in participants if p not in released}
+        self._shapes = {_shape(p) for p in self._known if any(map(str.isdigit, p))}
+        self._parts: dict[str, str | None] = {}
+
+    def found(self, text: str) -> str | None:
+        """One who may not be named but is, or None."""
+        return next(self._all(text), None)
+
+    def all(self, text: str) -> frozenset[str]:
+        """Everyone who may not be named but is."""
+        return frozenset(self._all(text))
+
+    def _all(self, text: str) -> Iterator[str]:
+        for match in _LABEL.finditer(text):
+            label = match[0].lower()
+            if label in self._withheld or (label not in self._known and self.is_person(label)):
+                yield label
+
+    def is_person(self, label: str) -> bool:
+        """Whether a label is that of somebody known, or looks like one."""
+        return label.lower() in self._known or _shape(label.lower()) in self._shapes
+
+    def is_released(self, label: str) -> bool:
+        """Whether somebody of exactly this label is in the release."""
+        return label in self._released
+
+    def in_path(self, path: str) -> str | None:
+        """The same for a path: no label reaches over a slash or an underscore."""
+        above, _, name = path.rpartition("/")
+        first, _, rest = name.partition("_")
+        for part in (above, first):  # what many paths have in common
+            if part not in self._parts:
+                self._parts[part] = self.found(part)
+            if self._parts[part] is not None:
+                return self._parts[part]
+        return self.found(rest) if "sub-" in rest.lower() else None
+
+
+def _shape(label: str) -> str:
+    return "".join("0" if c.isdigit() else "a" if c.isalpha() else c for c in label)
+
+
+MENTION = Reason(
+    "mention",
+    "its text names a participant who is withheld or not in the dataset",
+    "Take the name out of the text, or move it to a file below that participant",
+)
+NAMED = Reason(
+    "mention",
+    "its path names a participant who is withheld or not in the dataset",
+    "Rename it, or move it below that participant",
+)
+NO_TEXT = Reason(
+    "mention",
+    "it cannot be looked through for names of participants who are withheld",
+    "Save it as UTF-8 text",
+)
+
+
+def against(content: bytes, kind: Kind, mentions: Mentions) -> Reason | None:
+    """Why a text may not leave as it is, or None."""
+    text = content.decode("utf-8", "replace")
+    if kind is Kind.COMMONS and ("\0" in text or "\ufffd" in text):
+        return NO_TEXT
+    if "\\u" in text:  # what a reader of JSON sees
+        text += "\n" + _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
+    return MENTION if mentions.found(text) else None
