@@ -24,11 +24,16 @@ MOST_INPUTS = 20_000_000
 
 
 class Elsewhere(NamedTuple):
-    """An input in a subdataset: its path, its commit at the time, and the pattern in it."""
+    """An input in a subdataset: its path, its commit at the time, and the pattern in it.
+
+    ``of`` is the whole pattern when it must mean something in one of the subdatasets that it
+    leads into, empty when it meant something already.
+    """
 
     subdataset: str
     commit: str
     pattern: str
+    of: str = ""
 
 
 _Place = Found | Elsewhere | None
@@ -71,6 +76,11 @@ def wanted(record: Record, tree: str, images: Iterable[str] = ()) -> Wanted:
     return Wanted(tree, tuple(patterns), tuple(lost), tuple(software))
 
 
+def missing_input(pattern: str) -> str:
+    """Why a run is opaque whose input is nowhere."""
+    return f"its input '{pattern}' was not in the dataset when it was run"
+
+
 class Resolver:
     """Looks inputs up in one repository.
 
@@ -90,22 +100,31 @@ class Resolver:
         self._left = MOST_INPUTS
 
     def resolve(self, asked: Wanted) -> Inputs:
-        """The inputs of one run."""
+        """The inputs of one run; ``why`` tells also of a pattern that means nothing anywhere."""
         blobs: dict[str, None] = {}
         elsewhere: dict[Elsewhere, None] = {}
         why = f"its input '{asked.lost[0]}' is not in the dataset" if asked.lost else ""
         for pattern in asked.patterns:
+            there: dict[Elsewhere, None] = {}
             try:
                 found = self._one(asked.tree, pattern)
-                missing = not self._sort(asked.tree, found, blobs, elsewhere)
+                self._left -= len(found)
+                complete = self._left >= 0 and self._sort(asked.tree, found, blobs, there)
             except TooMuch:
-                return Inputs((), (), "it has more inputs than can be followed")
-            if missing and not why:
-                why = f"its input '{pattern}' was not in the dataset when it was run"
-            self._left -= len(found)
+                self._left = -1
             if self._left < 0:
                 return Inputs((), (), "it has more inputs than can be followed")
+            nothing = all(isinstance(one, Elsewhere) for one in found)
+            elsewhere.update((one._replace(of=pattern if nothing else ""), None) for one in there)
+            if not found or not complete:
+                why = why or missing_input(pattern)
         return Inputs(tuple(blobs), tuple(elsewhere), why)
+
+    def look(self, tree: str, pattern: str) -> Inputs:
+        """The same of one pattern, which may mean nothing."""
+        found = self.resolve(Wanted(tree, (pattern,), (), ()))
+        empty = not found.blobs and not found.elsewhere
+        return found._replace(why="") if empty and found.why == missing_input(pattern) else found
 
     def _one(self, tree: str, pattern: str, links: int = 0) -> list[_Place]:
         """All that one pattern means, None for what leads out; nothing where it means nothing."""
@@ -155,7 +174,7 @@ class Resolver:
     ) -> bool:
         """Put what was found where it belongs; False when something, or all, leads nowhere."""
         self._contents.learn((f.mode, f.oid) for f in found if isinstance(f, Found))
-        complete = bool(found)
+        complete = True
         for one in found:
             if one is None:
                 complete = False

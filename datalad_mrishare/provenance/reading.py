@@ -26,7 +26,7 @@ from .activities import IN_GIT, Activity
 from .asserted import read_asserted
 from .evidence import Evidence
 from .graph import Lineage
-from .inputs import Elsewhere, Inputs, Resolver, Wanted, node_of
+from .inputs import Elsewhere, Resolver, missing_input, node_of
 from .kept import decode, encode
 from .recorded import Moved, Recorded, Step, read_recorded
 from .statements import DIRECTORY, Derivation, Seal, Statement, parse_statements
@@ -147,28 +147,30 @@ class _Dataset:
 
     def _with_elsewhere(self, step: Step) -> Activity:
         activity = step.activity
+        inputs = dict.fromkeys(activity.inputs)
+        why = activity.why
+        met: dict[str, bool] = {}
         for asked in step.elsewhere:
-            found, why = self._below(asked)
-            inputs = tuple(dict.fromkeys((*activity.inputs, *found)))
-            activity = activity._replace(inputs=inputs)
-            if why:
-                why = activity.why or why
-                activity = activity._replace(evidence=Evidence.OPAQUE, why=why)
-        return activity
+            found, unknown = self._below(asked)
+            inputs.update(dict.fromkeys(found))
+            why = why or unknown
+            met[asked.of] = met.get(asked.of, not asked.of) or bool(found)
+        for pattern, is_met in met.items():
+            why = why or ("" if is_met else missing_input(pattern))
+        evidence = Evidence.OPAQUE if why else activity.evidence
+        return activity._replace(inputs=tuple(inputs), evidence=evidence, why=why)
 
     def _below(self, asked: Elsewhere) -> tuple[tuple[str, ...], str]:
         """The contents that an input in a subdataset was, and why not all of them are known."""
         there = self.subdatasets.get(asked.subdataset)
+        path = self.prefix + asked.subdataset
         if there is None:
-            path = self.prefix + asked.subdataset
             return (), f"its inputs in '{path}' are not known here (datalad get -n {path})"
         trees, contents = there.opened()
         tree = trees.root(asked.commit)
         if tree is None:
-            path = self.prefix + asked.subdataset
             return (), f"'{path}' does not have the commit {asked.commit[:10]} that it used"
-        want = Wanted(tree, (asked.pattern,), (), ())
-        inputs: Inputs = Resolver(trees, contents, {}).resolve(want)
+        inputs = Resolver(trees, contents, {}).look(tree, asked.pattern)
         found = dict.fromkeys(node_of(oid, contents) for oid in inputs.blobs)
         why = inputs.why
         for deeper in inputs.elsewhere:

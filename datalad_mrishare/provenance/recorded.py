@@ -233,8 +233,8 @@ class _Reading:
     def _in_file(
         self, commit: str, name: Sidecar, oid: str | None, texts: dict[str, bytes]
     ) -> Told:
-        if oid is None:
-            return Unreadable(f"its run record '{name.name}' was not committed")
+        if oid is None:  # it may be in the dataset that this one was part of
+            return name
         key = self._contents.of(oid).key
         if key is None:
             if oid not in texts:
@@ -278,15 +278,16 @@ class _Reading:
         changes: list[Change],
     ) -> Step:
         waits = self._waits.get(commit.id, "")
-        if not isinstance(told, Record):
-            why = told.why if isinstance(told, Unreadable) else "its run record cannot be read"
+        if told is None or isinstance(told, Unreadable):
+            why = told.why if told else "its run record cannot be read"
             return self._opaque(commit, "run", why, changes)._replace(waits=waits)
         digest = hashlib.sha256(told.text).hexdigest()
-        if inputs is None:
+        if isinstance(told, Sidecar) or inputs is None:
             why = "its run record is of a dataset that this one was part of"
+            if isinstance(told, Sidecar):
+                why = f"its run record '{told.name}' was not committed with it"
             step = self._opaque(commit, "run", why, changes)
-            activity = step.activity._replace(what=told.command)
-            return step._replace(activity=activity, record=digest, foreign=True)
+            return step._replace(record=digest, foreign=True)
         moved = (
             Moved(change.path, change.before[0], change.oid)
             for change in changes

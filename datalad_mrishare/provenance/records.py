@@ -73,7 +73,7 @@ def read_message(message: bytes) -> Told:
     """
     starts = message.count(BELOW)
     if not starts:
-        if message.lstrip().startswith(_BEGINS):
+        if message.lstrip().startswith(_BEGINS) or ABOVE in message:
             return Unreadable("its message is of a run, and the record is missing")
         return None
     if starts > 1 or message.count(ABOVE) > 1:

@@ -172,9 +172,9 @@ def read_changes(
             at, changes = word.decode("ascii"), []
             continue
         # a colon for each parent; modes there and here; ids there and here; letters; then the path
-        colons, *told = word.decode("ascii").rpartition(":")[2].split(" ")
+        told = word.decode("ascii").lstrip(":").split(" ")
         count = len(told) // 2
-        modes, oids = [colons, *told[:count]], told[count:-1]
+        modes, oids = told[:count], told[count:-1]
         path = next(words)
         if not _ZERO.fullmatch(oids[-1]):
             changes.append(Change(decode(path), modes[-1], oids[-1], tuple(oids[:-1])))
