@@ -33,6 +33,8 @@ def blob(name: str) -> str:
     return "git:" + hashlib.sha1(name.encode()).hexdigest()
 
 
+ELSEWHERE = "bids:raw:sub-02/anat/sub-02_T1w.nii.gz"
+BELOW = key("below")
 ATLAS, SIDECAR, CHANGES = key("atlas"), blob("sidecar"), blob("changes")
 EMPTY = "git:e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
 
@@ -59,6 +61,8 @@ PATHS = [
     (key("anonymous"), "derivatives/group/mean.nii.gz"),
     (key("pair"), "derivatives/group/pair ä#1.nii.gz"),
     (key("pair"), "derivatives/group/pair_copy.nii.gz"),
+    (ELSEWHERE, "sub-02/anat/sub-02_T1w.nii.gz"),
+    (BELOW, "sub/dataset/sub-02_x.nii.gz"),
     (EMPTY, "sub-01/log.txt"),
     (EMPTY, "sub-02/log.txt"),
     *((key(f"raw {w}"), f"sourcedata/sub-{w}/r.nii.gz") for w in ("01", "02", "03")),
@@ -130,6 +134,7 @@ def activities() -> list[Activity]:
         _run(6, "mean -n 2 kerstin", (mask("01"), mask("03")), (key("pair"),)),
         _run(7, "note sub-02", (), (CHANGES, key("raw 02"))),
         _run(7, "withheldlog sub-02", (), (EMPTY,)),
+        _run(8, "fetch sub-02", (ELSEWHERE, BELOW), (key("extra 02"),)),
         _run(8, "edit --old", (mask("01"),), (key("old"),)),
         _run(9, "by kerstin at /home/jdoe", (key("old"),), (key("warp 01"),))._replace(
             kind="statement", evidence=Evidence.ASSERTED, token="statement:1"
@@ -145,7 +150,7 @@ def history(sub_02: bool = True) -> Lineage:
     if sub_02:
         return Lineage.build(activities(), PATHS)
     gone = {n for n, path in PATHS if "sub-02" in path} - {SIDECAR, EMPTY} | {key("group")}
-    gone |= {key("jobfile 02"), key("extra 02")}
+    gone |= {key("jobfile 02"), key("extra 02"), ELSEWHERE, BELOW}
     left = []
     for a in activities():
         # steps of sub-02 alone, which also left bytes that others have as well
@@ -176,6 +181,6 @@ def current() -> Mapping[str, list[str]]:
     """The steward's tree: everything but the old version."""
     paths: dict[str, list[str]] = {}
     for node, path in PATHS:
-        if "oldversion" not in path:
+        if "oldversion" not in path and node not in (ELSEWHERE, BELOW):
             paths.setdefault(node, []).append(path)
     return paths

@@ -52,7 +52,7 @@ def accounts() -> dict[str, Account]:
         (ToldTool("t1", "image", "", True),),
     )
     return {
-        "steward": tell_steward(history(), current(), ABOUT, (ROOT,)),
+        "steward": tell_steward(history(), current(), ABOUT, (ROOT,), ("sub/dataset",)),
         "sibling": tell_sibling(history(), permitted(), ABOUT),
         "odd": odd,
     }
@@ -326,6 +326,10 @@ def test_other_groups_of_provenance_keep_their_rows() -> None:
 
 def test_nothing_told_is_no_file() -> None:
     assert bids_files(Account()) == {}
+    header, other = "provenance_id\tdescription\n", "prov-x\tof others\n"
+    assert bids_files(Account(), header + other) == {}
+    there = header + other + "prov-datalad\told\n"
+    assert bids_files(Account(), there) == {"prov/provenance.tsv": header + other}
 
 
 # -- Process Run Crate -----------------------------------------------------------------------

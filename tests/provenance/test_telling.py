@@ -12,6 +12,7 @@ from provenance.history import (
     ABOUT,
     CANARIES,
     CHANGES,
+    ELSEWHERE,
     NEVER,
     ROOT,
     current,
@@ -43,7 +44,7 @@ def for_sibling(sub_02: bool = True) -> Account:
 
 
 def for_steward(**more: bool) -> Account:
-    return tell_steward(history(), current(), ABOUT, (ROOT,), **more)
+    return tell_steward(history(), current(), ABOUT, (ROOT,), ("sub/dataset",), **more)
 
 
 def steps(account: Account) -> set[tuple[str, tuple[str, ...], tuple[str, ...]]]:
@@ -109,6 +110,8 @@ def test_the_steward_is_told_everybody_and_every_version() -> None:
     paths = {file.path: file for file in account.files}
     assert paths["derivatives/oldversion/sub-01/sub-01_x.nii.gz"].place is Place.PAST
     assert "sub-02/anat/sub-02_T1w.nii.gz" in paths
+    assert paths[ELSEWHERE].place is Place.ELSEWHERE
+    assert paths["sub/dataset/sub-02_x.nii.gz"].place is Place.BELOW
     group = paths["derivatives/group/withheld_mean.nii.gz"]
     (uid,) = account.makers()[group.uid]
     (step,) = (a for a in account.activities if a.uid == uid)
@@ -141,7 +144,7 @@ def test_an_account_does_not_depend_on_the_order_of_what_it_rests_on() -> None:
     paths = [(n, p) for n in whole.nodes for p in whole.paths(n)]
     other = Lineage.build(list(whole.activities)[::-1], paths[::-1])
     assert tell_sibling(other, permitted(), ABOUT) == for_sibling()
-    assert tell_steward(other, current(), ABOUT, (ROOT,)) == for_steward()
+    assert tell_steward(other, current(), ABOUT, (ROOT,), ("sub/dataset",)) == for_steward()
 
 
 PEOPLE = ("x1", "y2", "z3")

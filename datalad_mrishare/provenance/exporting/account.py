@@ -7,8 +7,6 @@ formats differ in how they write it and in nothing else.
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -18,6 +16,8 @@ from urllib.parse import quote
 
 from ...repo.keys import checksum, is_checksum
 
+#: in what is told for a person to read; an export that is there already is known by it
+MAKER = "datalad-mrishare"
 #: name of a backend of git-annex without its E -> name of the algorithm in SPDX, hexadecimal digits
 #: (https://git-annex.branchable.com/backends/, https://spdx.org/rdf/terms/#d4e2129)
 _ALGORITHMS = {
@@ -34,6 +34,7 @@ _ALGORITHMS = {
     "BLAKE2B384": ("blake2b_384", 96),
     "BLAKE2B512": ("blake2b_512", 128),
 }
+_HEXADECIMAL = frozenset("0123456789abcdef")
 
 
 class Place(Enum):
@@ -41,7 +42,8 @@ class Place(Enum):
 
     PRESENT = "present"  # in the dataset that is told about
     PAST = "past"  # in an older version of it
-    ELSEWHERE = "elsewhere"  # in another dataset; its path is a BIDS URI
+    BELOW = "below"  # in a subdataset of it, in some version
+    ELSEWHERE = "elsewhere"  # in another dataset; its path is a BIDS URI, or a key
 
 
 class Checksum(NamedTuple):
@@ -121,7 +123,7 @@ class Account:
 
 def uid_of(*words: str, digits: int = 12) -> str:
     """A short name made of what is told, so that it tells nothing more."""
-    told = json.dumps(words).encode("utf-8", "surrogatepass")
+    told = "\0".join(words).encode("utf-8", "surrogatepass")
     return hashlib.sha256(told).hexdigest()[:digits]
 
 
@@ -138,7 +140,7 @@ def checksum_of(node: str) -> Checksum | None:
         return None
     known = _ALGORITHMS.get(node.split("-", 1)[0].removesuffix("E"))
     value = checksum(node)
-    if known is None or not re.fullmatch(rf"[0-9a-f]{{{known[1]}}}", value, re.ASCII):
+    if known is None or len(value) != known[1] or not _HEXADECIMAL.issuperset(value):
         return None
     return Checksum(known[0], value)
 

@@ -14,7 +14,17 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...errors import InputError
-from .account import Account, Place, ToldActivity, ToldFile, ToldTool, in_uri, readable
+from .account import (
+    MAKER,
+    Account,
+    Place,
+    ToldActivity,
+    ToldFile,
+    ToldTool,
+    in_uri,
+    readable,
+    uid_of,
+)
 
 #: the head of pull request 2099 of bids-standard/bids-specification, of 8 July 2026
 REVISION = "7b4fec518a00b772f1773a8d3a1342265ee1bf21"
@@ -24,7 +34,7 @@ GROUP = "prov-datalad"
 TABLE, COLUMNS = "prov/provenance.tsv", "prov/provenance.json"
 #: suffix -> key of the list in the file
 LISTS = {"act": "Activities", "io": "Files", "soft": "Software", "env": "Environments"}
-_ROW = f"{GROUP}\tWritten by datalad-mrishare from the records of DataLad and git-annex. {DRAFT}"
+_ROW = f"{GROUP}\tWritten by {MAKER} from the records of DataLad and git-annex. {DRAFT}"
 _COLUMNS = {
     "provenance_id": {"Description": "Group of provenance files."},
     "description": {"Description": "What the group describes, and the draft that it follows."},
@@ -82,8 +92,10 @@ def bids_files(account: Account, table: str | None = None) -> dict[str, str]:
         if items  # the draft has no empty lists
     }
     if found:
-        found[TABLE] = _with_row(table)
+        found[TABLE] = _with_row(table, [_ROW])
         found[COLUMNS] = _json(_COLUMNS)
+    elif table and GROUP in table:  # a row without files would be an error
+        found[TABLE] = _with_row(table, [])
     return found
 
 
@@ -116,7 +128,7 @@ def _file(file: ToldFile, made_by: list[str]) -> Iterable[dict[str, Any]]:
             "Id": _id_of_file(file) if not number else _id_of_path(file, path),
             "Label": readable(path.rpartition("/")[2]),
         }
-        if file.place is not Place.ELSEWHERE:
+        if not path.startswith("bids:"):
             told["AtLocation"] = readable(path)
         if made_by:
             told["GeneratedBy"] = made_by
@@ -129,14 +141,14 @@ def _file(file: ToldFile, made_by: list[str]) -> Iterable[dict[str, Any]]:
 
 
 def _id_of_file(file: ToldFile) -> str:
-    if file.place is Place.ELSEWHERE and not file.path.startswith("bids:"):
-        return f"bids::prov#entity-{file.uid}"
     return _id_of_path(file, file.path)
 
 
 def _id_of_path(file: ToldFile, path: str) -> str:
-    if file.place is Place.ELSEWHERE:
+    if path.startswith("bids:"):  # of another dataset, as a sidecar calls it
         return in_uri(path).replace("%3A", ":")
+    if file.place in (Place.BELOW, Place.ELSEWHERE):
+        return f"bids::prov#entity-{file.uid}" + (f"-{uid_of(path)}" if path != file.path else "")
     return f"bids::{in_uri(path)}" + (f"#{file.uid}" if file.place is Place.PAST else "")
 
 
@@ -148,10 +160,10 @@ def _slug(label: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", label, flags=re.ASCII).strip("-")[:40] or "step"
 
 
-def _with_row(table: str | None) -> str:
-    """The table of groups with ours in it, and every other row as it was."""
+def _with_row(table: str | None, added: list[str]) -> str:
+    """The table of groups with our row or without, and every other row as it was."""
     if not table or not table.strip():
-        return f"provenance_id\tdescription\n{_ROW}\n"
+        table = "provenance_id\tdescription\n"
     header, *rows = table.rstrip("\n").split("\n")
     columns = header.rstrip("\r").split("\t")
     if columns[0] != "provenance_id":
@@ -160,10 +172,11 @@ def _with_row(table: str | None) -> str:
             where=TABLE,
             remedy="Correct it, or export to another directory",
         )
-    cells = dict(zip(("provenance_id", "description"), _ROW.split("\t"), strict=True))
-    ours = "\t".join(cells.get(column, _MISSING) for column in columns)
     kept = [row for row in rows if row.rstrip("\r").split("\t")[0] != GROUP]
-    return "\n".join([header, *kept, ours]) + "\n"
+    for row in added:
+        cells = dict(zip(("provenance_id", "description"), row.split("\t"), strict=True))
+        kept.append("\t".join(cells.get(column, _MISSING) for column in columns))
+    return "\n".join([header, *kept]) + "\n"
 
 
 def _json(value: object) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...errors import InputError
-from .account import Account, Place, ToldActivity, ToldFile, readable
+from .account import MAKER, Account, Place, ToldActivity, ToldFile, readable
 
 if TYPE_CHECKING:
     from prov.model import ProvDocument
@@ -23,7 +23,7 @@ FORMATS = {
     "prov-jsonld": ("prov.jsonld", "jsonld"),
 }
 #: what PROV has no word for: evidence, sizes, where the record is
-TERMS = "urn:x-datalad-mrishare:"
+TERMS = f"urn:x-{MAKER}:"
 _SPDX = "http://spdx.org/rdf/terms#"
 
 

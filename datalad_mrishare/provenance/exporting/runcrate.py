@@ -13,7 +13,17 @@ from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
 
-from .account import Account, Place, ToldActivity, ToldFile, ToldTool, by_uid, in_uri, readable
+from .account import (
+    MAKER,
+    Account,
+    Place,
+    ToldActivity,
+    ToldFile,
+    ToldTool,
+    by_uid,
+    in_uri,
+    readable,
+)
 
 FILE = "ro-crate-metadata.json"
 _CRATE = "https://w3id.org/ro/crate/1.1"
@@ -65,6 +75,7 @@ def crate(account: Account, day: date) -> dict[str, Any]:
 _DESCRIPTOR = {
     "@id": FILE,
     "@type": "CreativeWork",
+    "description": f"Written by {MAKER} from the records of DataLad and git-annex",
     "about": {"@id": "./"},
     "conformsTo": {"@id": _CRATE},
 }

@@ -44,6 +44,8 @@ KINDS = {
     "generated": "generation named in a description",
 }
 _COMMANDS = frozenset(("run", "compute"))
+#: a content of another dataset, that is known by its BIDS URI only
+_BY_NAME = "bids:"
 #: said of every command that is told to a sibling, so that it says nothing of any of them
 _ABRIDGED = ", told without values"
 
@@ -126,6 +128,7 @@ def tell_steward(
     current: Mapping[str, Sequence[str]],
     about: About,
     roots: Sequence[str] = (),
+    below: Sequence[str] = (),
     as_recorded: bool = False,
 ) -> Account:
     """The account for the steward: every version and everybody.
@@ -140,6 +143,8 @@ def tell_steward(
         The dataset.
     roots : sequence of str
         Where the dataset lies, as commands may call it.
+    below : sequence of str
+        Paths of its subdatasets.
     as_recorded : bool
         Leave addresses and paths of the machine in commands.
     """
@@ -147,14 +152,14 @@ def tell_steward(
     def word(text: str) -> str:
         return readable(text if as_recorded else scrub(text, roots))
 
-    draft = _Draft()
+    draft, inside = _Draft(), tuple(f"{path}/" for path in below)
     told = [a for a in lineage.activities if a.kind in KINDS]
     for node, paths in current.items():
         draft.place(node, paths, Place.PRESENT, node, _evidence(lineage, node))
     for node in dict.fromkeys(n for a in told for n in (*a.inputs, *a.outputs)):
         if node not in current:
-            paths = lineage.paths(node)
-            place = Place.PAST if paths else Place.ELSEWHERE
+            paths = () if node.startswith(_BY_NAME) else lineage.paths(node)
+            place = _place(paths, inside)
             draft.place(node, paths or (word(node),), place, node, _evidence(lineage, node))
     for activity in told:
         what = word(activity.what)
@@ -173,6 +178,13 @@ def tell_steward(
             why=word(activity.why if activity.kind in _COMMANDS else activity.what),
         )
     return draft.account(about)
+
+
+def _place(paths: Sequence[str], inside: tuple[str, ...]) -> Place:
+    """Where a content is that the commit does not have itself."""
+    if not paths:
+        return Place.ELSEWHERE
+    return Place.BELOW if all(path.startswith(inside) for path in paths) else Place.PAST
 
 
 def _evidence(lineage: Lineage, node: str) -> str:
