@@ -126,6 +126,8 @@ class Publication(Preparation):
         keys = self.the_plan.keys_to_send()
         if keys:
             self.journal.add(keys)
+            # git-annex sends nothing of which the log says that it is there
+            self.store.note({k: there for k, there in self.wrong.items() if not there})
         total = sum(u.new for u in self.the_plan.units if u.action is Action.SEND)
         counter, finish = metered(self.options.progress, total)
         try:
