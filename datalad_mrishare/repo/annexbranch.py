@@ -24,7 +24,7 @@ from pathlib import Path
 
 from ..errors import RepoError
 from .keys import from_file_name, hash_lower, to_file_name
-from .process import annex, git, git_succeeds, git_text
+from .process import annex, complete, failure, git, git_succeeds, git_text
 from .trees import decode, encode, read_blobs
 
 BRANCH = "refs/heads/git-annex"
@@ -120,6 +120,40 @@ def read_logs(
     return logs
 
 
+def read_field(repo: Path, name: str, ref: str = BRANCH) -> dict[str, Values]:
+    """Values of one metadata field, of every key that has it; call :func:`refresh` first.
+
+    git looks for the name in all logs, and only what has it is read: of a field that few keys
+    have, a tenth of the time and memory that :func:`read_logs` takes.
+
+    Raises
+    ------
+    RepoError
+        When git cannot read some log.
+    """
+    commit = git_text(repo, "rev-parse", "-q", "--verify", ref, ok=(0, 1))
+    if not commit:
+        return {}
+    # names of fields stand in a log as they are; --text, whatever .gitattributes say of it
+    how = ("-l", "-z", "-F", "--text", "--no-color", "--full-name", "--no-recurse-submodules")
+    argv = ("git", "-c", "core.fsmonitor=false", "grep", *how, "-e", name, commit)
+    done = complete(argv, repo)
+    # of an object that is missing it tells, and goes on
+    if done.returncode not in (0, 1) or b"error:" in done.stderr:
+        raise failure(argv, repo, done.returncode, done.stderr)
+    places = [
+        p for p in decode(done.stdout).split("\0") if _DESCRIBES.fullmatch(p, 1 + len(commit))
+    ]
+    found: dict[str, Values] = {}
+    for place, (_, content) in zip(places, read_blobs(repo, places), strict=True):
+        fields, _ = parse_metadata(content)
+        if name in fields:
+            found[from_file_name(place.rpartition("/")[2][:-8])] = fields[name]
+    return found
+
+
+#: abc/def/NAME.log.met, read where nothing stands between two lines
+_DESCRIBES = re.compile(r"[^/]{3}/[^/]{3}/[^/\n]+\.log\.met")
 #: abc/def/NAME.log or NAME.log.met: three letters, three letters, and no name has a slash
 _LOG = re.compile(r"\d{6} \w+ ([0-9a-f]+)\t[^/\0]{3}/[^/\0]{3}/([^/\0]+\.log(?:\.met)?)\0")
 

@@ -140,12 +140,15 @@ def object_sizes(
 def read_blobs(
     repo: Path, oids: Iterable[str], env: Mapping[str, str] | None = None
 ) -> Iterator[tuple[str, bytes]]:
-    """``(oid, content)`` of each object, in the order asked for, by one process."""
+    """``(oid, content)`` of each object, in the order asked for, by one process.
+
+    They may be named as git does, too, as ``COMMIT:PATH``; what is missing is left out.
+    """
     wanted = list(oids)
     if not wanted:
         return
     argv = ("git", "cat-file", "--batch", "--buffer")
-    feed = (f"{oid}\n".encode("ascii") for oid in wanted)
+    feed = (encode(oid) + b"\n" for oid in wanted)
     buffer, at = b"", 0
     for chunk in stream(argv, repo, feed=_grouped(feed), sep=None, env=env):
         buffer, at = buffer[at:] + chunk, 0

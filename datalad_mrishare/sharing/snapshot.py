@@ -12,7 +12,7 @@ from .. import __version__
 from ..consent.resolution import Registry
 from ..errors import NotRegistered, RepoError
 from ..provenance.participants import participants_in_path
-from ..repo.annexbranch import BRANCH, KeyLogs, read_logs, refresh
+from ..repo.annexbranch import BRANCH, KeyLogs, Values, read_field, read_logs, refresh
 from ..repo.events import is_registered
 from ..repo.history import annexed_in_history
 from ..repo.process import git_succeeds, git_text, meanwhile
@@ -23,12 +23,14 @@ from .policies import SIBLINGS_FILE, Policy, load_policies
 from .registry import load_registry, outside_digest, read_file_at
 from .tables import people_in
 
+_FINDING = "mri-finding"
+
 
 @dataclass(frozen=True)
 class Snapshot:
     """A commit of the steward's dataset with everything that decides about it.
 
-    ``reading`` waits for the metadata that is being read already.
+    ``reading`` waits for what registration found, which is being read already.
     """
 
     checkout: Checkout
@@ -36,7 +38,7 @@ class Snapshot:
     entries: tuple[Entry, ...]
     registry: Registry
     policies: Mapping[str, Policy]
-    reading: Callable[[], KeyLogs] | None = None
+    reading: Callable[[], Mapping[str, Values]] | None = None
 
     @cached_property
     def keys(self) -> frozenset[str]:
@@ -49,11 +51,6 @@ class Snapshot:
         return read_logs(self.checkout.path)
 
     @cached_property
-    def described(self) -> KeyLogs:
-        """The same without locations, which only those need who look for copies."""
-        return self.reading() if self.reading else read_logs(self.checkout.path, locations=False)
-
-    @cached_property
     def older(self) -> tuple[Entry, ...]:
         """Paths at which older versions stood whose content is still somewhere."""
         blobs = {e.oid for e in self.entries if e.key}
@@ -64,12 +61,8 @@ class Snapshot:
     @cached_property
     def findings(self) -> dict[str, str]:
         """Key -> what registration found wrong with it."""
-        metadata = self.described.metadata.items()
-        return {
-            key: ", ".join(sorted(fields["mri-finding"]))
-            for key, fields in metadata
-            if "mri-finding" in fields
-        }
+        found = self.reading() if self.reading else read_field(self.checkout.path, _FINDING)
+        return {key: ", ".join(sorted(words)) for key, words in found.items()}
 
     @cached_property
     def listed(self) -> frozenset[str]:
@@ -176,9 +169,8 @@ def take_snapshot(checkout: Checkout, basis: Basis | None = None) -> Snapshot:
     basis = basis or read_basis(checkout)
     commit = basis.commit
     reading = None
-    if basis.annex:  # git lists the logs while links are looked at; who decides needs both
-        logs = partial(read_logs, checkout.path, locations=False, ref=basis.annex)
-        reading = meanwhile(logs)
+    if basis.annex:  # git looks into the logs while links are looked at; who decides needs both
+        reading = meanwhile(partial(read_field, checkout.path, _FINDING, basis.annex))
     siblings = read_file_at(checkout, commit, SIBLINGS_FILE)
     return Snapshot(
         checkout=checkout,
