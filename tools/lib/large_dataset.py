@@ -10,10 +10,16 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from datalad_mrishare.consent.forms import load_forms
+from datalad_mrishare.consent.grants import BOTTOM
+from datalad_mrishare.consent.projection import grant_fields
+from datalad_mrishare.repo.annexbranch import KeyLogs, metadata_changes
 from datalad_mrishare.repo.keys import hash_lower, hash_mixed
+from datalad_mrishare.sources.fields import header_fields, name_fields
+from datalad_mrishare.sources.headers import Header
 
 PER_PARTICIPANT = 200
 FORM = "obc-gdpr-ult-1.1.0"
@@ -22,8 +28,15 @@ ELSEWHERE = "11111111-2222-3333-4444-555555555555"
 _NUMBERS = 32
 
 
-def make_large(path: Path, files: int, refused: int = 10) -> None:
-    """Build it in ``path``; every so manieth participant refused, and nobody with 0."""
+def make_large(
+    path: Path, files: int, refused: int = 10, *, described: bool = False, links: bool = True
+) -> None:
+    """Build it in ``path``; every so manieth participant refused, and nobody with 0.
+
+    ``described``: with the metadata that registering and importing consent write onto keys.
+    Without ``links`` they are in git and its index only: for commands that look at what is
+    committed, and a file system that takes longer than all of them.
+    """
     path.mkdir(parents=True)
     for argv in (
         ["init", "-q", "-b", "main"],
@@ -33,9 +46,12 @@ def make_large(path: Path, files: int, refused: int = 10) -> None:
         ["annex", "init", "bench"],
     ):
         subprocess.run(["git", *argv], cwd=path, check=True, capture_output=True)
+    logs = _logs(range(files), ELSEWHERE, Descriptions(refused) if described else None)
     # git-annex merges what is in any ref of this ending
-    _import(path, _stream(files, refused), _commit("refs/bench/git-annex"), _logs(range(files)))
-    subprocess.run(["git", "reset", "-q", "--hard", "main"], cwd=path, check=True)
+    _import(path, _stream(files, refused), _commit("refs/bench/git-annex"), logs)
+    subprocess.run(["git", "read-tree", "main"], cwd=path, check=True)
+    wanted = ["."] if links else [".datalad", "participants.tsv", "dataset_description.json"]
+    subprocess.run(["git", "checkout", "-q", "--", *wanted], cwd=path, check=True)
 
 
 def key_of(number: int) -> str:
@@ -125,25 +141,59 @@ def _stream(files: int, refused: int) -> Iterator[bytes]:
     yield _file("participants.tsv", _participants(people))
     yield _file(".datalad/mrishare/consent.tsv", _records(people, refused))
     for number in range(files):
-        who = _label(number // PER_PARTICIPANT)
-        run = number % PER_PARTICIPANT
-        datatype, suffix = ("anat", "T1w") if run % 2 else ("func", "bold")
-        task = "" if run % 2 else "task-rest_"
         key = key_of(number)
         target = f"../../.git/annex/objects/{hash_mixed(key)}/{key}/{key}"
-        name = f"{who}/{datatype}/{who}_{task}run-{run:03d}_{suffix}.nii.gz"
-        yield _file(name, target.encode(), mode="120000")
+        yield _file(_path(number), target.encode(), mode="120000")
 
 
-def _logs(numbers: Iterable[int], uuid: str = ELSEWHERE) -> Iterator[bytes]:
-    """Location logs in the order of a tree: fast-import then looks at each directory once."""
+def _path(number: int) -> str:
+    who, run = _label(number // PER_PARTICIPANT), number % PER_PARTICIPANT
+    if run % 2:
+        return f"{who}/anat/{who}_run-{run:03d}_T1w.nii.gz"
+    return f"{who}/func/{who}_task-rest_run-{run:03d}_bold.nii.gz"
+
+
+def _logs(
+    numbers: Iterable[int], uuid: str, descriptions: Descriptions | None = None
+) -> Iterator[bytes]:
+    """Logs in the order of a tree: fast-import then looks at each directory once."""
     placed = sorted(
         int(hash_lower(key_of(n)).replace("/", ""), 16) << _NUMBERS | n for n in numbers
     )
     log = f"1700000000s 1 {uuid}\n".encode()
     for place in placed:
-        key = key_of(place & ((1 << _NUMBERS) - 1))
-        yield _file(f"{hash_lower(key)}/{key}.log", log)
+        number = place & ((1 << _NUMBERS) - 1)
+        key = key_of(number)
+        name = f"{hash_lower(key)}/{key}.log"
+        yield _file(name, log)
+        if descriptions is not None:
+            yield _file(f"{name}.met", descriptions.of(number).encode())
+
+
+class Descriptions:
+    """Metadata of keys, a line from each of two commands; as long as real ones."""
+
+    def __init__(self, refused: int):
+        self._refused = refused
+        form = load_forms(None, "none")[FORM]
+        self._grants = {True: BOTTOM, False: form.grant}
+        self._header = header_fields(
+            Header((64, 64, 33, 200), (3.0, 3.0, 3.5), 2.0, "int16", ("mm", "sec"))
+        )
+
+    def of(self, number: int) -> str:
+        """The whole metadata log of the key of a file."""
+        key, person = key_of(number), number // PER_PARTICIPANT
+        read = name_fields(_path(number)) | self._header
+        mark = {"mri-of": hashlib.sha256(key.encode()).hexdigest()[:16]}
+        first = {name: frozenset((value,)) for name, value in (read | mark).items()}
+        grant = self._grants[_refuses(person, self._refused)]
+        return _line(1700000100, first) + _line(1700000200, grant_fields(grant, (_label(person),)))
+
+
+def _line(stamp: int, fields: Mapping[str, frozenset[str]]) -> str:
+    line = metadata_changes(KeyLogs(), {"": fields}, tuple(fields))[""]
+    return f"{stamp}s {line.partition(' ')[2]}"
 
 
 def _commit(ref: str) -> bytes:
