@@ -55,4 +55,4 @@ def is_trivial(node: str) -> bool:
     >>> is_trivial("MD5E-s0--d41d8cd98f00b204e9800998ecf8427e.txt"), is_trivial("WORM-s0-m1--a")
     (True, False)
     """
-    return node in _EMPTY_BLOBS if node.startswith(IN_GIT) else is_empty(node)
+    return node in _EMPTY_BLOBS or ("-s0-" in node and is_empty(node))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import posixpath
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..repo.commits import ALOOF
 from ..repo.contents import Contents
 from ..repo.keys import checksum
-from ..repo.trees import GITLINK, LINK, object_sizes, read_blobs
-from ..repo.treewalk import Found
+from ..repo.trees import GITLINK, object_sizes, read_blobs
+from ..repo.treewalk import Found, Listing
 from .activities import Activity
 from .assertions import LARGEST, Made, Text, activities_of, asserts, stem_of, understand
 from .evidence import Evidence
@@ -22,13 +22,13 @@ Named = list[tuple[str, str]]
 
 
 def read_asserted(
-    repo: Path, listed: Sequence[Found], places: Iterable[tuple[str, str]]
+    repo: Path, listed: Listing, places: Iterable[tuple[str, str]]
 ) -> Iterator[tuple[Activity, Named]]:
     """What the JSON files in git of a tree assert.
 
     Parameters
     ----------
-    listed : sequence of Found
+    listed : Listing
         The tree.
     places : iterable of (str, str)
         Content and path for all that ever stood in this dataset.
@@ -57,11 +57,10 @@ def read_asserted(
         yield activity, []
 
 
-def _texts(repo: Path, listed: Sequence[Found]) -> Iterator[Text]:
+def _texts(repo: Path, listed: Listing) -> Iterator[Text]:
     asked: dict[str, list[str]] = {}
-    for found in listed:
-        if found.path.endswith(".json") and found.mode not in (GITLINK, LINK):
-            asked.setdefault(found.oid, []).append(found.path)
+    for found in listed.json_files():
+        asked.setdefault(found.oid, []).append(found.path)
     sizes = object_sizes(repo, asked, ALOOF)
     short = [oid for oid in asked if sizes.get(oid, 0) <= LARGEST]
     for oid, content in read_blobs(repo, short, ALOOF):
@@ -69,9 +68,7 @@ def _texts(repo: Path, listed: Sequence[Found]) -> Iterator[Text]:
             yield from (Text(path, oid, content) for path in asked[oid])
 
 
-def _generated(
-    made: Iterable[Made], listed: Sequence[Found], contents: Contents
-) -> Iterator[Activity]:
+def _generated(made: Iterable[Made], listed: Listing, contents: Contents) -> Iterator[Activity]:
     """Derivative datasets, each with the files that no other of them is nearer to."""
     roots = {one.directory: one for one in made}
     below: dict[str, list[Found]] = defaultdict(list)

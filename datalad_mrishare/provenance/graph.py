@@ -18,7 +18,7 @@ the order and the shape. Sets of participants are integers, one bit a person.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import reduce
 from operator import or_
 
@@ -150,16 +150,14 @@ class Lineage:
             self._batch[at] = batches.setdefault(tuple(made), len(batches))
         self._makers = list(batches)
 
-    def _numbers(self, nodes: Iterable[str]) -> list[int]:
+    def _numbers(self, nodes: Collection[str]) -> list[int]:
         """Contents by number, each once, without those of no bytes."""
-        own, found = self._own, []
-        for node in dict.fromkeys(nodes):
-            at = self._number.get(node)
-            if at is None:
-                at = self._add(node)
-            if own[at] >= 0:
-                found.append(at)
-        return found
+        number = self._number
+        for node in nodes:
+            if node not in number:
+                self._add(node)
+        own = self._own
+        return [at for at in dict.fromkeys(map(number.__getitem__, nodes)) if own[at] >= 0]
 
     def _settle(self) -> None:
         """What each batch inherits, from the first to the last."""

@@ -21,7 +21,7 @@ from ..repo.contents import Contents
 from ..repo.installed import Place, commit_named, place_of, subdataset
 from ..repo.signed import read_signed, write_signed
 from ..repo.trees import GITLINK, read_directory
-from ..repo.treewalk import Found, Trees, list_tree
+from ..repo.treewalk import Listing, Trees
 from .activities import IN_GIT, Activity
 from .asserted import read_asserted
 from .evidence import Evidence
@@ -89,7 +89,7 @@ class _Dataset:
     prefix: str
     commit: str | None
     recorded: Recorded
-    listed: list[Found]
+    listed: Listing
     subdatasets: dict[str, _Dataset] = field(default_factory=dict)
     trees: Trees | None = None
     contents: Contents | None = None
@@ -210,11 +210,9 @@ def _open(
 ) -> _Dataset:
     commit = commit_named(place.path, name)
     recorded = _recorded(place, [commit] if commit else [], cache)
-    listed = list_tree(place.path, commit) if commit else []
+    listed = Listing(place.path, commit)
     dataset = _Dataset(place, prefix, commit, recorded, listed)
-    for found in listed:
-        if found.mode != GITLINK or depth >= _DEEPEST:
-            continue
+    for found in listed.subdatasets() if depth < _DEEPEST else ():
         there = subdataset(top, place.path.resolve() / found.path)
         if there is None:
             continue
@@ -229,9 +227,20 @@ def _recorded(place: Place, commits: list[str], cache: Path | None) -> Recorded:
     raw = read_signed(cache, _PURPOSE) if cache else None
     known = decode(raw) if raw else None
     found = read_recorded(place.path, place.objects, commits, known)
-    if cache and found is not known:
+    if cache and (known is None or not _is_little_more(found, known)):
         write_signed(cache, _PURPOSE, encode(found))
     return found
+
+
+def _is_little_more(found: Recorded, known: Recorded) -> bool:
+    """Whether what is new is read again in less time than it takes to write everything."""
+    places, steps = len(known.places), len(known.steps)
+    return (
+        found.places[:places] == known.places
+        and found.steps[:steps] == known.steps
+        and (len(found.places) - places) * 50 <= places
+        and (len(found.steps) - steps) * 50 <= steps + 50
+    )
 
 
 def _computed(repo: Path) -> Iterator[Activity]:

@@ -26,6 +26,8 @@ DIRECTORY = "40000"
 _LARGEST_TREE, _KEPT, _MOST = 64 << 20, 4_000_000, 50_000_000
 #: what ``ls-tree -z`` prints: mode, type and id, a tab, the path
 _LISTED = re.compile(r"(\d{6}) \w+ ([0-9a-f]+)\t([^\0]+)\0")
+_LISTED_JSON = re.compile(r"(?<![^\0])(100\d{3}) blob ([0-9a-f]+)\t([^\0]+\.json)\0")
+_LISTED_COMMIT = re.compile(r"(?<![^\0])160000 commit ([0-9a-f]+)\t([^\0]+)\0")
 _MAGIC = re.compile(r"[*?[]")
 
 
@@ -259,10 +261,24 @@ def _fits(part: str, name: str) -> bool:
     return part == "**" or _expression(part).match(name) is not None
 
 
-def list_tree(repo: Path, commit: str) -> list[Found]:
-    """Every file, link and subdataset of a commit, by one process."""
-    raw = git(repo, "ls-tree", "-r", "-z", "--full-tree", commit, env=ALOOF)
-    return [Found(path, mode, oid) for mode, oid, path in _LISTED.findall(decode(raw))]
+class Listing:
+    """Every file, link and subdataset of a commit, as text: most of it is not looked at."""
+
+    def __init__(self, repo: Path, commit: str | None):
+        argv = ("ls-tree", "-r", "-z", "--full-tree")
+        self._text = decode(git(repo, *argv, commit, env=ALOOF)) if commit else ""
+
+    def __iter__(self) -> Iterator[Found]:
+        return (Found(path, mode, oid) for mode, oid, path in _LISTED.findall(self._text))
+
+    def subdatasets(self) -> list[Found]:
+        """Those that are subdatasets."""
+        found = _LISTED_COMMIT.findall(self._text)
+        return [Found(path, GITLINK, oid) for oid, path in found]
+
+    def json_files(self) -> list[Found]:
+        """Files in git whose name ends in ``.json``."""
+        return [Found(path, mode, oid) for mode, oid, path in _LISTED_JSON.findall(self._text)]
 
 
 def look_up(repo: Path, asked: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, str]]:

@@ -192,7 +192,7 @@ class Story:
         self.done(name, tree, "Copy", [at])
 
     def toggle(self) -> None:
-        """One file to and fro, by runs."""
+        """One file back and forth, by runs."""
         name, _, tree = self.pick()
         if not self.files(tree):
             return
