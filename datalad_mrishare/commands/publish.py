@@ -84,6 +84,11 @@ class Publish(Interface):
             "code_py": "mrishare_publish(to='mirror', history=True)",
         },
         {
+            "text": "Let 'mirror' forget what it was told before, after somebody is to be erased",
+            "code_cmd": "datalad mrishare-publish --to mirror --new-root",
+            "code_py": "mrishare_publish(to='mirror', new_root=True)",
+        },
+        {
             "text": "Where there is no room for all, keep the distribution of age and sex",
             "code_cmd": "datalad mrishare-publish --to mirror --budget 40GB --balance age,sex",
             "code_py": "mrishare_publish(to='mirror', budget='40GB', balance=['age', 'sex'])",
@@ -166,6 +171,14 @@ class Publish(Interface):
             doc="""also compare all content there with its checksums, and send anew what is
             damaged. Reads all of it; storage that cannot do that itself is downloaded.""",
         ),
+        "new_root": Parameter(
+            args=("--new-root",),
+            dest="new_root",
+            action="store_true",
+            doc="""begin the history of the sibling afresh: one release without a parent, and no
+            names or keys of earlier ones, there or in what git-annex says there. Clones that were
+            made before cannot go on with `git pull` and must be made anew.""",
+        ),
         "history": Parameter(
             args=("--history",),
             metavar="EVENT",
@@ -202,6 +215,7 @@ class Publish(Interface):
         plan_to=None,
         plan=None,
         checksum=False,
+        new_root=False,
         history=None,
         jobs=None,
         dry_run=False,
@@ -242,6 +256,7 @@ class Publish(Interface):
                 unit=_unit_word(unit),
                 balance=_columns(balance),
                 checksum=bool(checksum),
+                new_root=bool(new_root),
                 dry_run=bool(dry_run or plan_to),
                 **_day(at),
                 **_plan_files(plan_to, plan, dataset, (budget, select, first, unit, balance)),

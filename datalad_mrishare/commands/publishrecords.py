@@ -29,6 +29,7 @@ def to_parts(report, to):
         reports.WithheldReport: _withheld,
         reports.TakenBackReport: _taken_back,
         reports.PushedReport: _pushed,
+        reports.NewRootReport: _new_root,
         reports.ProblemReport: _problem,
         reports.PlanFileReport: _plan_file,
         reports.ChecksumReport: _checksum,
@@ -161,6 +162,18 @@ def _pushed(report, to):
     word = "now at" if report.changed else "already at"
     message = f"{to} is {word} {at} with {count(report.files, 'file')}"
     return status, message, {"outcome": "released", "commit": report.commit}
+
+
+def _new_root(report, to):
+    word = "would begin" if report.planned else "begins"
+    message = (
+        f"the history of {to} {word} afresh: {count(report.forgotten, 'release')} forgotten there."
+        " Clones cannot go on with git pull and must be made anew"
+    )
+    if report.left:
+        message += f". What may be left: {report.left}"
+    fields = {"outcome": "new root", "forgotten": report.forgotten, "left": report.left}
+    return "ok", message, fields
 
 
 def _problem(report, to):

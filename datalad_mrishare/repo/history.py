@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from .keys import key_named
-from .process import git, stream
+from .process import git, git_text, stream
 from .trees import EXECUTABLE, FILE, LINK, POINTER, POINTER_LIMIT, Entry, decode, read_blobs
 
 #: all branches and tags, but none of git-annex's own
@@ -74,3 +74,8 @@ def _small(repo: Path, oids: list[str]) -> list[str]:
     lines = git(repo, "cat-file", form, "--buffer", stdin=fed).decode("ascii").splitlines()
     words = (line.split(" ") for line in lines)
     return [w[0] for w in words if w[1] == "blob" and int(w[2]) <= POINTER_LIMIT]
+
+
+def count_commits(repo: Path, commit: str) -> int:
+    """How many commits ``commit`` leads to, itself included."""
+    return int(git_text(repo, "rev-list", "--count", commit))

@@ -34,6 +34,7 @@ from .filestore import FileStore
 from .keys import find_object, object_paths
 from .lending import lend, take_back
 from .locks import sweep_stale_locks
+from .newroot import ANEW, Begun, annex_branch_of, begin_there
 from .process import NEUTRAL, annex, git, git_text
 from .reasons import in_a_line
 from .remotes import Place, place_of
@@ -373,6 +374,76 @@ class ReleaseRepository(FileStore):
         commit = git_text(self.path, *words, stdin=message.encode(), env=NEUTRAL)
         git(self.path, "update-ref", f"refs/heads/{BRANCH}", commit, env=NEUTRAL)
         return commit
+
+    def begin_anew(
+        self, entries: Iterable[tuple[str, str, str]], message: str, pass_fds: Sequence[int] = ()
+    ) -> Begun:
+        """Let the sibling hold this release and no history; see :mod:`.newroot`.
+
+        This repository is built anew after it: its own branches know the old history.
+
+        Raises
+        ------
+        SiblingError, RepoError
+            When the sibling does not take it. It can be repeated until it does.
+        """
+        self._learn()
+        tree = write_tree(self.path, entries)
+        words = ("commit-tree", tree, "-F", "-")
+        root = git_text(self.path, *words, stdin=message.encode(), env=NEUTRAL)
+        keys = self.present() | {e.key for e in read_tree(self.path, root) if e.key}
+        logs = annex_branch_of(self.path, keys, NEUTRAL)
+        if self.address.content_only:
+            return self._begin_in_storage(root, logs, pass_fds)
+        left = self._begin_in_git(root, logs, pass_fds)
+        self._build()
+        self._learn()
+        return Begun(root, left)
+
+    def _begin_in_git(self, root: str, logs: str, pass_fds: Sequence[int]) -> str:
+        """The same for a git repository; why something of the old may be left."""
+        inside = self.address.storage is None
+        place = self.place
+        if place is None:
+            refs = [f"+{root}:refs/heads/{BRANCH}", f"+{logs}:refs/heads/git-annex"]
+            refs += [f"+{logs}:refs/heads/synced/git-annex"] if inside else []
+            self._push_refs(refs, pass_fds)
+            return "its server may keep objects that no branch leads to until git gc runs there"
+        # an earlier push may lie there still
+        self._push_refs([f"+{root}:{ANEW}/release", f"+{logs}:{ANEW}/annex"], pass_fds)
+        assert not isinstance(place, CloudPlace)
+        return begin_there(place, self.name, BRANCH, (root, logs), annexed=inside)
+
+    def _push_refs(self, refs: Sequence[str], pass_fds: Sequence[int]) -> None:
+        with self._reaching():
+            words = ("push", "--quiet", "--atomic", self.name, *refs)
+            git(self.path, *words, env=NEUTRAL, timeout=None, pass_fds=pass_fds)
+
+    def _begin_in_storage(self, root: str, logs: str, pass_fds: Sequence[int]) -> Begun:
+        """The same for storage that has its git half in itself.
+
+        A forced push would leave the old bundles there; deleting every branch removes them.
+        """
+        former = self.path.with_name(f".{self.name}.former")
+        if former.exists():
+            shutil.rmtree(former)
+        for name, commit in (("release", root), ("annex", logs)):
+            git(self.path, "update-ref", f"{ANEW}/{name}", commit)
+        if self._has_git(self.path):
+            told = git_text(self.path, "ls-remote", self.name, env=NEUTRAL).splitlines()
+            refs = [line.partition("\t")[2] for line in told]
+            words = ("push", "--quiet", self.name, "--delete", *(r for r in refs if r != "HEAD"))
+            with self._reaching():
+                git(self.path, *words, env=NEUTRAL, timeout=None, pass_fds=pass_fds)
+        os.rename(self.path, former)
+        self._build()
+        heads = (f"+{ANEW}/release:refs/heads/{BRANCH}", f"+{ANEW}/annex:{ANEW}/git-annex")
+        git(self.path, "fetch", "--quiet", "--no-tags", str(former), *heads, env=NEUTRAL)
+        refresh(self.path, NEUTRAL)
+        git(self.path, "update-ref", "-d", f"{ANEW}/git-annex")
+        shutil.rmtree(former)
+        self.push(root, pass_fds)
+        return Begun(root)
 
     def push(self, commit: str | None, pass_fds: Sequence[int] = ()) -> None:
         """Push the release (when there is one) and what git-annex knows, both or neither."""

@@ -63,10 +63,12 @@ class Former:
     anew: bool = False
 
     @classmethod
-    def of(cls, entries: Sequence[Entry], texts: Mapping[str, bytes]) -> Former:
+    def of(
+        cls, entries: Sequence[Entry], texts: Mapping[str, bytes], *, anew: bool = False
+    ) -> Former:
         """From the entries of a release, and the content of its files by path."""
         files = {e.path: (e.mode, e.oid) for e in entries}
-        return cls(files, texts.get(DESCRIPTION, b""), texts.get(CHANGES, b""))
+        return cls(files, texts.get(DESCRIPTION, b""), texts.get(CHANGES, b""), anew)
 
 
 @dataclass(frozen=True)
@@ -231,12 +233,12 @@ def _oid(content: bytes, former: Former) -> str:
 def _counted(files: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
     """Files of the dataset, not those that tell about the release."""
     ours = (DESCRIPTION, CHANGES, ".gitmodules")
-    return {p: what for p, what in files.items() if p not in ours and not p.startswith(_OURS)}
+    theirs = (p for p in files if p not in ours and not p.startswith(_OURS))
+    return {p: files[p] for p in theirs if files[p][0] != GITLINK}
 
 
 def _people(files: Mapping[str, tuple[str, str]]) -> set[str]:
-    paths = (path for path, (mode, _) in files.items() if mode != GITLINK)
-    return set().union(*(participants_in_path(path) for path in paths))
+    return set().union(*map(participants_in_path, files))
 
 
 def _count(number: int, noun: str) -> str:

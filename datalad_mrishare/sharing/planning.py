@@ -50,6 +50,8 @@ class Options:
         Where to write the plan, instead of acting; which one to carry out.
     checksum : bool
         Compare all content at the sibling with its checksums.
+    new_root : bool
+        Begin the history of the sibling afresh.
     progress : callable, optional
         Called with bytes just sent and bytes in all.
     pause : callable
@@ -71,6 +73,7 @@ class Options:
     plan_to: Path | None = None
     plan_from: Path | None = None
     checksum: bool = False
+    new_root: bool = False
     progress: Callable[[int, int], None] | None = None
     pause: Callable[[float], None] = time.sleep
     promised: Promised = field(default_factory=dict)

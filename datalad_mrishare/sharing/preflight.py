@@ -177,3 +177,16 @@ def _room(policy: Policy, plan: Plan) -> Iterator[ProblemReport]:
             " git-annex's maxsize",
             sending=True,
         )
+
+
+def new_root_problems(policy: Policy, store: FileStore) -> list[ProblemReport]:
+    """Why the history of a sibling cannot be begun afresh."""
+    where = f"sibling '{policy.name}'"
+    if policy.own:
+        what = "is own storage, and that keeps the whole history of the dataset"
+        return [ProblemReport(what, where, "Leave out --new-root")]
+    if store.of_files:
+        what = "holds files under their own names, and git-annex notes there what it put where"
+        remedy = f"Make another sibling: datalad mrishare-sibling {policy.name}2 --policy PRESET"
+        return [ProblemReport(what, where, remedy)]
+    return []

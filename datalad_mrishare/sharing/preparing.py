@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..consent.resolution import Resolver
 from ..errors import Refused
+from ..repo.history import count_commits
 from ..repo.journal import Journal
 from ..repo.locks import sweep_after_kill
 from ..repo.process import meanwhile
@@ -35,10 +36,11 @@ from .planfiles import (
 from .planning import Options, Planning
 from .plans import Action, Plan
 from .policies import SIBLINGS_FILE, Policy, load_policies, policy_of
-from .preflight import problems, room_at, standing_problems
+from .preflight import new_root_problems, problems, room_at, standing_problems
 from .registry import read_file_at
 from .releases import ReleaseTree, release_tree
 from .reports import (
+    NewRootReport,
     ProblemReport,
     TakenBackReport,
     UnitReport,
@@ -88,14 +90,18 @@ class Preparation:
     def told_before(self) -> Told | None:
         """What the last run said, when nothing is new since and it had nothing to do."""
         asked = self.options
-        if asked.dry_run or asked.plan_from or asked.checksum or self.journal.exists():
+        if asked.dry_run or asked.plan_from or asked.checksum or asked.new_root:
+            return None
+        if self.journal.exists() or self._begun.exists():
             return None
         self.basis = read_basis(self.checkout)
         held = read_settled(self._settled)
-        if held is None or not held.holds(self._question(self.basis), asked.at):
+        if held is None:
             return None
         siblings = read_file_at(self.checkout, self.basis.commit, SIBLINGS_FILE) or b""
         policy = policy_of(load_policies(siblings.decode("utf-8", "replace")), self.name)
+        if not held.holds(self._question(self.basis), asked.at):
+            return None
         store = open_store(self.checkout, policy, self.basis.commit)
         store.open()
         same = store.tips() == held.tips and not store.behind()
@@ -125,6 +131,17 @@ class Preparation:
         asked = self.options
         words = (asked.budget, asked.select, asked.first, asked.unit, asked.balance, asked.known)
         return basis.digest(self.name, self.checkout.uuid, repr(words))
+
+    @property
+    def _begun(self) -> Path:
+        """Says that a run began the history of the sibling afresh and has not come to its end."""
+        return self.checkout.ours / f"{self.name}.newroot"
+
+    @property
+    def new_root(self) -> bool:
+        """Whether the sibling is to forget what it was before."""
+        asked = self.options.new_root or self._begun.exists()
+        return asked and not self.policy.own and self.before is not None
 
     # -- looking
 
@@ -210,6 +227,8 @@ class Preparation:
     def preflight(self) -> list[ProblemReport]:
         """Everything that can be refused, at once."""
         found = problems(self.state, self.policy, self.store, self.the_plan, self.options)
+        if self.options.new_root:
+            found += new_root_problems(self.policy, self.store)
         if self.written and self.options.plan_from:
             sentences = deviations(self.written, self.verdicts, self.present, self.the_plan)
             found += refusals(sentences, self.options.plan_from, self.name)
@@ -229,6 +248,12 @@ class Preparation:
             paths = self._taking_back("").paths(self.the_plan.take_back)
             freed, recall = self.the_plan.freed, self.policy.recall
             yield TakenBackReport(paths, freed, recall, planned=True)
+        if self.new_root and self.options.dry_run:
+            yield NewRootReport(self._releases(), planned=True)
+
+    def _releases(self) -> int:
+        """How many releases the sibling has."""
+        return count_commits(self.store.repo, self.before) if self.before else 0
 
     def _taking_back(self, there: str) -> TakingBack:
         asked = (self.the_plan.take_back, self.verdicts, self.judge.resolver)
@@ -239,9 +264,11 @@ class Preparation:
         former, held = Former(), set[str]()
         if self.before:
             entries, texts = self.store.read(self.before, REVOKED_FILE, DESCRIPTION, CHANGES)
-            former = Former.of(entries, texts)
-            held = {e.key for e in entries if e.key}
-            held.update(texts.get(REVOKED_FILE, b"").decode("utf-8", "replace").splitlines()[1:])
+            former = Former.of(entries, texts, anew=self.new_root)
+            if not self.new_root:
+                held = {e.key for e in entries if e.key}
+                listed = texts.get(REVOKED_FILE, b"").decode("utf-8", "replace").splitlines()
+                held.update(listed[1:])
         tree = release_tree(
             self.verdicts,
             self.judge,

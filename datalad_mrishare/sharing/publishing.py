@@ -23,9 +23,11 @@ from ..repo.keys import find_object, key_size
 from ..repo.locks import lock
 from ..repo.ownstorage import OwnStorage
 from ..repo.process import git_text
+from ..repo.release import ReleaseRepository
 from ..repo.room import free_bytes
 from ..repo.transfer import ByteCount, Moved, metered
 from ..repo.trees import write_blobs
+from ..repo.worktree import write_file
 from .digests import keys_digest, policy_digest, registry_digest
 from .holdings import holdings
 from .patience import patiently
@@ -37,6 +39,7 @@ from .preparing import Preparation, Report
 from .releases import tree_entries
 from .reports import (
     ChecksumReport,
+    NewRootReport,
     ProblemReport,
     PushedReport,
     SameReport,
@@ -87,8 +90,11 @@ class Publication(Preparation):
             compared = [self.compare()] if self.options.checksum else []
             yield from self.results()
             yield from compared
-            tree = self.release()
-            yield self.push(tree)
+            if self.new_root:
+                yield from self.begin_anew()
+            else:
+                tree = self.release()
+                yield self.push(tree)
             yield self.event()
 
     # -- acting
@@ -232,6 +238,22 @@ class Publication(Preparation):
         self.pushed = commit if changed else None
         return PushedReport(commit or self.before, changed, files or len(self.state.entries))
 
+    def begin_anew(self) -> Iterator[Report]:
+        """Make the release one without a history, and let the sibling forget the others.
+
+        What says that this was begun stays until the event, so that a run that is killed is
+        carried to its end by the next one.
+        """
+        assert self.tree is not None and isinstance(self.store, ReleaseRepository)
+        forgotten = self._releases()
+        write_file(self._begun, b"")
+        self.journal.add(())
+        begun = self.store.begin_anew(self._entries(), self.tree.message, (self.lock_fd,))
+        self.pushed = begun.commit
+        files = len(self.tree.taken) + len(self.tree.written)
+        yield PushedReport(begun.commit, True, files)
+        yield NewRootReport(forgotten, begun.left)
+
     def event(self) -> SummaryReport:
         """Write down what was done; nothing when nothing changed."""
         changed = bool(self.pushed or self.arrived or self.dropped or self.journal.exists())
@@ -247,6 +269,7 @@ class Publication(Preparation):
                 commit = git_text(self.checkout.path, "rev-parse", branch)
                 self.store.push(commit, (self.lock_fd,))
             self.journal.remove()
+            self._begun.unlink(missing_ok=True)
         self.changed = changed or self._waiting()
         failed = frozenset(self.failed)
         return SummaryReport(self.the_plan, changed, not self._waiting(), False, path, failed)
@@ -272,6 +295,7 @@ class Publication(Preparation):
             "units_sent": sent,
             "units_incomplete": [u.name for u in units if u.name not in sent],
             "units_deferred": [u.name for u in plan.units if u.action is Action.DEFER],
+            **({"new_root": True} if self._begun.exists() else {}),
             "keys_sent": len(self.arrived),
             "keys_taken_back": len(self.dropped),
             "keys_not_taken_back": len(getattr(self, "failed_drops", ())),

@@ -64,6 +64,18 @@ class PushedReport:
 
 
 @dataclass(frozen=True)
+class NewRootReport:
+    """The history of the sibling was begun afresh, or is to be (``planned``).
+
+    ``forgotten`` releases are no longer there; ``left`` says why something of them may be.
+    """
+
+    forgotten: int
+    left: str = ""
+    planned: bool = False
+
+
+@dataclass(frozen=True)
 class ProblemReport:
     """Why the whole publication was refused, before anything moved.
 
