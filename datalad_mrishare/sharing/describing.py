@@ -30,6 +30,7 @@ from ..repo.release import REVOKED_FILE
 from ..repo.trees import FILE, GITLINK, Entry
 from .policies import Policy
 from .releases import ReleaseTree
+from .subdatasets import GITMODULES
 
 DESCRIPTION = "dataset_description.json"
 CHANGES = "CHANGES"
@@ -216,6 +217,10 @@ def _entry(version: str, day: date, tree: ReleaseTree, former: Former) -> str:
         lines.append(f"{_count(added, 'file')} added{of}")
     if other:
         lines.append(f"{_count(other, 'file')} replaced or removed")
+    links = _links(_ids(tree, former.files)), {} if former.anew else _links(former.files)
+    moved = sum(links[1].get(path) != commit for path, commit in links[0].items())
+    if moved:
+        lines.append(f"{_count(moved, 'subdataset')} added or at a new release")
     revoked = tree.written.get(REVOKED_FILE)
     if revoked is not None and (FILE, _oid(revoked, former)) != former.files.get(REVOKED_FILE):
         lines.append(f"What to remove from copies: {REVOKED_FILE}")
@@ -232,9 +237,14 @@ def _oid(content: bytes, former: Former) -> str:
 
 def _counted(files: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
     """Files of the dataset, not those that tell about the release."""
-    ours = (DESCRIPTION, CHANGES, ".gitmodules")
+    ours = (DESCRIPTION, CHANGES, GITMODULES)
     theirs = (p for p in files if p not in ours and not p.startswith(_OURS))
     return {p: files[p] for p in theirs if files[p][0] != GITLINK}
+
+
+def _links(files: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    """Path -> commit of each subdataset."""
+    return {path: oid for path, (mode, oid) in files.items() if mode == GITLINK}
 
 
 def _people(files: Mapping[str, tuple[str, str]]) -> set[str]:

@@ -15,6 +15,7 @@ from .facts import Kind
 from .policies import Policy, policy_of
 from .releases import release_tree
 from .snapshot import Snapshot, dataset_id, take_snapshot
+from .subdatasets import linked_subdatasets
 from .verdicts import Judge, Verdict, decide
 
 
@@ -103,11 +104,13 @@ def _note(state: Snapshot, policy: Policy, verdict: Verdict) -> str:
 def decide_all(state: Snapshot, policy: Policy, at: date | None) -> list[Verdict]:
     """Verdicts about every file of a snapshot, with those that only the text can tell."""
     day = at or date.today()
-    judge = Judge(policy, Resolver(state.registry, day, known=at), day)
+    linked = linked_subdatasets(state.checkout, state.commit, policy)
+    judge = Judge(policy, Resolver(state.registry, day, known=at), day, linked=linked)
     verdicts = decide(state.facts(policy.commons), judge)
     if policy.own:
         return verdicts
     identity = dataset_id(state.checkout, state.commit)
-    tree = release_tree(verdicts, judge, state.participants, state.contents, identity)
+    people, contents = state.participants, state.contents
+    tree = release_tree(verdicts, judge, people, contents, identity, linked=linked)
     denied = {v.facts.path: v for v in tree.denied}
     return [denied.get(v.facts.path, v) for v in verdicts]

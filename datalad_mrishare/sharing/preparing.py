@@ -10,7 +10,7 @@ Nothing here moves anything. What is carried out, and in which order, is in
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -48,6 +48,7 @@ from .reports import (
 from .settled import Settled, Told, keep_settled, next_day, read_settled
 from .snapshot import Basis, Snapshot, dataset_id, read_basis, require_registered, take_snapshot
 from .stores import Store, open_store
+from .subdatasets import Linked, linked_subdatasets
 from .takingback import TakingBack
 from .verdicts import Judge, Verdict, decide
 from .withheld import group_withheld
@@ -78,6 +79,7 @@ class Preparation:
         self.basis: Basis | None = None
         self.changed = True
         self.pushed: str | None = None
+        self.linked: Mapping[str, Linked] = {}
 
     def _must_be_declared(self) -> None:
         """Look before a lock is made in its name."""
@@ -100,6 +102,7 @@ class Preparation:
             return None
         siblings = read_file_at(self.checkout, self.basis.commit, SIBLINGS_FILE) or b""
         policy = policy_of(load_policies(siblings.decode("utf-8", "replace")), self.name)
+        self.linked = linked_subdatasets(self.checkout, self.basis.commit, policy)
         if not held.holds(self._question(self.basis), asked.at):
             return None
         store = open_store(self.checkout, policy, self.basis.commit)
@@ -130,7 +133,7 @@ class Preparation:
     def _question(self, basis: Basis) -> str:
         asked = self.options
         words = (asked.budget, asked.select, asked.first, asked.unit, asked.balance, asked.known)
-        return basis.digest(self.name, self.checkout.uuid, repr(words))
+        return basis.digest(self.name, self.checkout.uuid, repr(words), repr(self.linked))
 
     @property
     def _begun(self) -> Path:
@@ -182,7 +185,8 @@ class Preparation:
         """A verdict for every file, while git tells what is there."""
         self.looked = meanwhile(self._look_there)
         resolver = Resolver(self.state.registry, self.options.at, known=self.options.known)
-        self.judge = Judge(self.policy, resolver, self.options.at)
+        self.linked = linked_subdatasets(self.checkout, self.state.commit, self.policy)
+        self.judge = Judge(self.policy, resolver, self.options.at, linked=self.linked)
         self.verdicts: list[Verdict] = decide(self.state.facts(self.policy.commons), self.judge)
         self.tree: ReleaseTree | None = None
         if not self.policy.own:
@@ -276,6 +280,7 @@ class Preparation:
             self.state.contents,
             dataset_id(self.checkout, self.state.commit),
             held - {v.facts.entry.key for v in self.verdicts if v.permit},
+            self.linked,
         )
         named = [e for e in tree.taken if e.path in (DESCRIPTION, CHANGES) and e.key is None]
         found = self.state.contents(named)

@@ -26,7 +26,7 @@ from ..repo.process import git_text
 from ..repo.release import ReleaseRepository
 from ..repo.room import free_bytes
 from ..repo.transfer import ByteCount, Moved, metered
-from ..repo.trees import write_blobs
+from ..repo.trees import GITLINK, write_blobs
 from ..repo.worktree import write_file
 from .digests import keys_digest, policy_digest, registry_digest
 from .holdings import holdings
@@ -221,7 +221,7 @@ class Publication(Preparation):
             permitted = (v.facts.entry for v in self.verdicts if v.permit)
             return [(e.mode, e.oid, e.path) for e in permitted if e.key or e.is_file]
         assert self.tree is not None
-        store.adopt_blobs(e.oid for e in self.tree.taken)
+        store.adopt_blobs(e.oid for e in self.tree.taken if e.mode != GITLINK)
         ids = write_blobs(store.path, self.tree.written.values())
         return tree_entries(self.tree, dict(zip(self.tree.written, ids, strict=True)))
 

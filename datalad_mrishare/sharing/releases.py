@@ -17,11 +17,12 @@ from ..consent.scopes import FileScope
 from ..privacy.fields import column_listed, fields_listed
 from ..provenance.bids import bids_name
 from ..repo.release import REVOKED_FILE
-from ..repo.trees import FILE, Entry
+from ..repo.trees import FILE, GITLINK, Entry
 from .facts import Facts, Kind
 from .mentions import NAMED, Mentions, against
 from .policies import Policy
 from .sidecars import Surroundings, directories, identifiers, rewritten
+from .subdatasets import GITMODULES, Linked, gitmodules
 from .tables import Table, filter_table, format_table, parse_table
 from .verdicts import Judge, Reason, Verdict
 
@@ -57,6 +58,7 @@ def release_tree(
     contents: Callable[[Sequence[Entry]], Mapping[str, bytes]],
     dataset_id: str | None,
     revoked: Iterable[str] = (),
+    linked: Mapping[str, Linked] | None = None,
 ) -> ReleaseTree:
     """Build the tree of a release.
 
@@ -74,12 +76,14 @@ def release_tree(
         DataLad's id of the dataset.
     revoked : iterable of str
         Keys that earlier releases held and this one does not.
+    linked : mapping, optional
+        Subdatasets that have a release for the same sibling, by path.
     """
     permitted = [v for v in verdicts if v.permit]
     plain = _with_files(verdicts, permitted)
     released = frozenset(p for v in plain for p in v.facts.participants)
     mentions = Mentions(participants, released)
-    texts = contents([v.facts.entry for v in permitted if v.facts.entry.key is None])
+    texts = contents([e for e in (v.facts.entry for v in permitted) if _in_git(e)])
     sidecars = [v for v in plain if _is_sidecar(v.facts) and not mentions.in_path(v.facts.path)]
     beside = {v.facts.path for v in sidecars}
     kept, denied = _without_mentions(
@@ -112,8 +116,18 @@ def release_tree(
         written[CONFIG_FILE] = f'[datalad "dataset"]\n\tid = {dataset_id}\n'.encode()
     if keys := sorted(revoked):
         written[REVOKED_FILE] = ("key\n" + "".join(f"{k}\n" for k in keys)).encode()
+    below = linked or {}
+    named = {v.facts.path for v in kept if _tells(below.get(v.facts.path), mentions)}
+    denied += [v._replace(reasons=(NAMED,)) for v in kept if v.facts.path in named]
+    kept = [v for v in kept if v.facts.path not in named]
+    entries = [
+        e._replace(oid=below[e.path].commit) if e.mode == GITLINK else e
+        for e in (v.facts.entry for v in kept)
+    ]
+    if links := [below[e.path] for e in entries if e.mode == GITLINK]:
+        written[GITMODULES] = gitmodules(links)
     people = frozenset(p for v in kept for p in v.facts.participants)
-    return ReleaseTree(tuple(v.facts.entry for v in kept), written, tuple(denied), len(people))
+    return ReleaseTree(tuple(entries), written, tuple(denied), len(people))
 
 
 def _with_other_ends(
@@ -158,8 +172,17 @@ def _with_files(verdicts: Sequence[Verdict], permitted: list[Verdict]) -> list[V
     return [v for v in plain if not (_is_sidecar(v.facts) and around.is_orphan(v.facts.path))]
 
 
+def _tells(linked: Linked | None, mentions: Mentions) -> bool:
+    """Whether the way to a subdataset names somebody; its path was looked at as any other."""
+    return linked is not None and mentions.found(linked.url) is not None
+
+
+def _in_git(entry: Entry) -> bool:
+    return entry.key is None and entry.mode != GITLINK
+
+
 def _is_sidecar(facts: Facts) -> bool:
-    return facts.entry.key is None and facts.path.endswith(".json")
+    return _in_git(facts.entry) and facts.path.endswith(".json")
 
 
 def _fields(

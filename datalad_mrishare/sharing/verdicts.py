@@ -9,7 +9,7 @@ names and those whom it inherits from what it was made from.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
@@ -67,7 +67,8 @@ class Judge:
     """Decides for one sibling on one day.
 
     ``everyone`` are all participants of the dataset: the policy may want them asked about what
-    nobody can tell the lineage of.
+    nobody can tell the lineage of. ``linked`` are paths of subdatasets that have a release for
+    the sibling themselves.
     """
 
     def __init__(
@@ -76,9 +77,10 @@ class Judge:
         resolver: Resolver,
         at: date,
         everyone: frozenset[str] = frozenset(),
+        linked: Collection[str] = (),
     ):
         self.policy, self.resolver, self.at = policy, resolver, at
-        self.everyone = everyone
+        self.everyone, self.linked = everyone, frozenset(linked)
         self._seen: dict[object, tuple[object, tuple[Reason, ...]]] = {}
 
     def meant(self, facts: Facts) -> Facts:
@@ -103,7 +105,10 @@ class Judge:
         if self.policy.own:
             return self._own(facts)
         if facts.kind is Kind.GITLINK:
-            return (_SUBDATASET,)
+            if facts.path not in self.linked:
+                return (_NO_RELEASE,)
+            # what is in it was decided there; here it is a name of somebody
+            return self.people(facts.participants, facts.scope, Deid.ANONYMOUS)
         if facts.kind is Kind.EXCLUDED:
             return (_EXCLUDED,)
         reasons, key = self._shared(facts), facts.entry.key
@@ -209,6 +214,11 @@ class Judge:
 
 _SUBDATASET = Reason(
     "subdataset", "subdatasets are not published with their superdataset", "Publish it by itself"
+)
+_NO_RELEASE = Reason(
+    "subdataset",
+    "a subdataset that has no release for this sibling, or none that others could find",
+    "Declare the sibling in it, too, in the same place, and publish with -r",
 )
 _EXCLUDED = Reason(
     "excluded",

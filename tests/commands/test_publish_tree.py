@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 from builders import run
-from mirrors import add_path, consent, keys_at, told
+from mirrors import add_path, bare, consent, keys_at, told, tree_of
+
+from datalad_mrishare.repo.worktree import Checkout
+from datalad_mrishare.sharing.siblings import declare
 
 
 def summed(found: list[dict[str, Any]]) -> dict[str, str]:
@@ -103,3 +106,79 @@ def test_a_plan_is_for_one_dataset(tree: Path) -> None:
 
     with pytest.raises(InsufficientArgumentsError, match="no -r"):
         told(tree, recursive=True, plan_to="plan.json")
+
+
+def links(place: Path) -> dict[str, str]:
+    """Path -> commit of the subdatasets in the release."""
+    found = tree_of(place).items()
+    return {path: head.split(" ")[2] for path, head in found if head.startswith("160000")}
+
+
+def tip(place: Path) -> str:
+    return run(place, "git", "rev-parse", "main").strip()
+
+
+def test_a_release_leads_to_the_releases_of_subdatasets(tree: Path) -> None:
+    upper = add_path(tree, "mir", "institution")
+    below = tree / "derivatives/deep"
+    lower = bare(tree.parent / "deeper.git")
+    run(below, "git", "remote", "add", "mir", str(lower))
+    declare(Checkout(below), "mir", "institution")
+    for ds in (tree, below):
+        consent(ds, ("sub-01", "given"), ("sub-02", "given"))
+    run(tree, "git", "commit", "--quiet", "-a", "-m", "subdataset declared")
+    told(tree)
+    assert links(upper) == {} and ".gitmodules" not in tree_of(upper), "it has no release yet"
+    told(tree, recursive=True)
+    assert links(upper) == {"derivatives/deep": tip(lower)}
+    said = run(upper, "git", "show", "main:.gitmodules")
+    assert 'url = "../deeper.git"' in said and "plain" not in said and str(tree) not in said
+    # a stranger, with git and with datalad
+    run(tree.parent, "git", "clone", "--quiet", "--recurse-submodules", str(upper), "one")
+    run(tree.parent, "datalad", "clone", str(upper), "two")
+    run(tree.parent / "two", "datalad", "get", "-n", "-r", ".")
+    for name in ("one", "two"):
+        there = tree.parent / name / "derivatives/deep"
+        assert run(there, "git", "rev-parse", "HEAD").strip() == tip(lower)
+        assert {p.name for p in there.glob("sub-*")} == {"sub-01", "sub-02"}
+    run(tree.parent / "two/derivatives/deep", "datalad", "get", "sub-01")
+    # nothing new is said at once, and something new below is new above
+    again = told(tree, recursive=True)
+    assert {r["status"] for r in again if r.get("outcome") == "summary"} == {"notneeded"}
+    consent(below, ("sub-02", "withdrawn"))
+    told(tree, recursive=True)
+    assert links(upper) == {"derivatives/deep": tip(lower)}
+    changes = run(upper, "git", "show", "main:CHANGES").partition("\n\n")[0]
+    assert changes.endswith("  - 1 subdataset added or at a new release")
+    # its release repository holds no state
+    run(below, "rm", "-rf", ".git/mrishare/mir", "../../.git/modules/derivatives/deep/mrishare/mir")
+    told(tree)
+    assert links(upper) == {"derivatives/deep": tip(lower)}
+
+
+@pytest.mark.slow
+def test_a_subdataset_of_somebody_is_named_if_that_permits_it(registered: Path) -> None:
+    """Datasets with one subdataset for each participant; both of them were published."""
+    places = {}
+    for number in (1, 3):
+        path = f"derivatives/sub-0{number}"
+        below = registered / path
+        run(registered, "git", "clone", "--quiet", str(registered), str(below))
+        run(below, "git", "annex", "init", f"below {number}")
+        run(below, "git", "annex", "get", "--quiet", "sub-01")
+        run(below, "git", "remote", "remove", "origin")
+        run(registered, "git", "submodule", "add", "--quiet", f"./{path}", path)
+        places[path] = bare(registered.parent / f"deeper{number}.git")
+        run(below, "git", "remote", "add", "mir", str(places[path]))
+        declare(Checkout(below), "mir", "institution")
+        consent(below, ("sub-01", "given"))
+    run(registered, "git", "commit", "--quiet", "-a", "-m", "one for each")
+    upper = add_path(registered, "mir", "institution")
+    consent(registered, ("sub-01", "given"), ("sub-03", "refused"))
+    told(registered, recursive=True)
+    assert {tip(place) for place in places.values()}, "both have a release"
+    assert links(upper) == {"derivatives/sub-01": tip(places["derivatives/sub-01"])}
+    assert "sub-03" not in run(upper, "git", "log", "-p", "main")
+    consent(registered, ("sub-01", "withdrawn"))
+    told(registered)
+    assert links(upper) == {} and ".gitmodules" not in tree_of(upper)
