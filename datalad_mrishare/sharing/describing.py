@@ -265,6 +265,9 @@ def _description(content: bytes, changes: bytes, policy: Policy, said: Said) -> 
         return None
     told = dict(value)
     told["DatasetVersion"] = said.version
+    if "GeneratedBy" not in told:
+        # the default of BIDS; the validator takes what was generated for a derivative otherwise
+        told.setdefault("DatasetType", "raw")
     makers = told.get("GeneratedBy", [])
     if isinstance(makers, list):
         others = [m for m in makers if not (isinstance(m, dict) and m.get("Name") == _TOOL)]

@@ -120,10 +120,11 @@ class Surroundings:
 
     def described(self, path: str) -> list[str]:
         """The files of the dataset that a sidecar is about."""
-        mine = Parts.of(path)
-        same = self._by_stem.get(f"{mine.directory}/{mine.stem}")
+        directory, _, name = path.rpartition("/")
+        same = self._by_stem.get(f"{directory}/{name.partition('.')[0]}")
         if same:
             return same
+        mine = Parts.of(path)
         first = mine.directory.partition("/")[0]
         below = f"{mine.directory}/" if mine.directory else ""
         alike = self._by_suffix.get((first, mine.suffix), ())
@@ -225,9 +226,9 @@ def rewritten(
         kept, keyed = people_may(value, may)
     except (ValueError, RecursionError):
         return None
-    people = {key for key in kept if mentions.is_person(key)} if isinstance(kept, dict) else set()
     if isinstance(kept, dict):
         if columns is not None:
+            people = {key for key in kept if mentions.is_person(key)}
             stay = columns | _OF_THE_TABLE | people
             kept = {k: v for k, v in kept.items() if k in stay}
         kept = _without_loose_ends(kept, path, around, mentions)

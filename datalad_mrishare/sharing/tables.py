@@ -11,6 +11,14 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 MISSING = "n/a"
+#: BIDS 1.11, "Samples file": a column that must be there, and all that may stand in it
+SAMPLE_TYPE = "sample_type"
+SAMPLE_TYPES = frozenset(
+    (
+        *("cell line", "in vitro differentiated cells", "primary cell", "cell-free sample"),
+        *("cloning host", "tissue", "whole organisms", "organoid", "technical sample"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,8 @@ def filter_table(
     Parameters
     ----------
     columns : callable
-        Whether a column may leave. Columns that identify the row always do.
+        Whether a column may leave. Columns that BIDS demands of such a table always do: those
+        that identify the row, and of what kind a sample is, as far as it is one that BIDS knows.
     rows : callable
         A row by column name -> ``keep``, ``drop`` or ``blank``: keep the identifying
         columns and leave the others empty.
@@ -87,6 +96,9 @@ def filter_table(
     """
     identifying = {"participant_id", "filename", "session_id", "sample_id"}
     kept = [i for i, c in enumerate(table.columns) if c in identifying or columns(c)]
+    places = set(kept)
+    if SAMPLE_TYPE in table.columns and (at := table.columns.index(SAMPLE_TYPE)) not in places:
+        kept = sorted({*kept, at})
     found: list[tuple[str, ...]] = []
     for row in table.rows:
         fate = rows(dict(zip(table.columns, row, strict=True)))
@@ -94,7 +106,10 @@ def filter_table(
             continue
         found.append(
             tuple(
-                row[i] if fate == "keep" or table.columns[i] in identifying else MISSING
+                row[i]
+                if table.columns[i] in identifying
+                or (fate == "keep" and (i in places or row[i] in SAMPLE_TYPES))
+                else MISSING
                 for i in kept
             )
         )

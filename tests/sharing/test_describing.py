@@ -214,6 +214,16 @@ def test_who_made_it_before_stays() -> None:
     assert odd["GeneratedBy"] == "me"
 
 
+def test_a_raw_dataset_stays_one() -> None:
+    """The BIDS validator takes a dataset that says who generated it for a derivative."""
+    plain = {"Name": "A study", "BIDSVersion": "1.10.0"}
+    assert told(said(tree(*FIRST), description=plain))["DatasetType"] == "raw"
+    derived = {**plain, "GeneratedBy": [{"Name": "fmriprep"}]}
+    assert "DatasetType" not in told(said(tree(*FIRST), description=derived))
+    derived["DatasetType"] = "derivative"
+    assert told(said(tree(*FIRST), description=derived))["DatasetType"] == "derivative"
+
+
 def test_where_it_comes_from() -> None:
     sources = [
         {"URL": "https://xnat.hospital.example/data/projects/x", "Version": "3"},

@@ -105,6 +105,14 @@ def test_columns(policy: str, columns: str) -> None:
     assert found.written["participants.tsv"] == table(columns, row)
 
 
+def test_the_kind_of_a_sample_stays_as_bids_demands_it() -> None:
+    head = "sample_id participant_id sample_type"
+    rows = (f"{head} age", "sample-a sub-01 tissue 3", "b sub-01 mine 4")
+    found = tree({"samples.tsv": table(*rows)}, "{policy: public, columns: []}")
+    expected = (head, "sample-a sub-01 tissue", "b sub-01 n/a")
+    assert found.written["samples.tsv"] == table(*expected)
+
+
 def test_a_participant_who_demands_clean_data_keeps_cells_that_are_not() -> None:
     found = tree({"participants.tsv": table("participant_id iq", "sub-01 99")}, form="clean")
     assert found.written["participants.tsv"] == table("participant_id iq", "sub-01 n/a")
