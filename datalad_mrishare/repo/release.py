@@ -165,6 +165,8 @@ class ReleaseRepository(FileStore):
         if self._leads_to() != self.address.url:  # missing, or the sibling is elsewhere now
             self._build()
         sweep_stale_locks(self.path)
+        if self._former.exists():
+            shutil.rmtree(self._former)
         self.take_back_all()
         self._learn()
         if self.address.storage and is_encrypted(self.address.storage):
@@ -419,14 +421,17 @@ class ReleaseRepository(FileStore):
             words = ("push", "--quiet", "--atomic", self.name, *refs)
             git(self.path, *words, env=NEUTRAL, timeout=None, pass_fds=pass_fds)
 
+    @property
+    def _former(self) -> Path:
+        """Where this repository lies while its successor is built; a kill leaves it there."""
+        return self.path.with_name(f".{self.name}.former")
+
     def _begin_in_storage(self, root: str, logs: str, pass_fds: Sequence[int]) -> Begun:
         """The same for storage that has its git half in itself.
 
         A forced push would leave the old bundles there; deleting every branch removes them.
         """
-        former = self.path.with_name(f".{self.name}.former")
-        if former.exists():
-            shutil.rmtree(former)
+        former = self._former
         for name, commit in (("release", root), ("annex", logs)):
             git(self.path, "update-ref", f"{ANEW}/{name}", commit)
         if self._has_git(self.path):
