@@ -219,6 +219,7 @@ class ReleaseRepository(FileStore):
             ("user.email", NEUTRAL["GIT_COMMITTER_EMAIL"]),
             ("core.hooksPath", os.devnull),
             ("annex.gitaddtoannex", "false"),
+            ("push.recurseSubmodules", "no"),  # what they are is decided, and is not here
         ):
             git(building, "config", key, value)
         for variable in ("core.sshCommand", "ssh.variant"):  # what leads to the sibling
@@ -410,7 +411,8 @@ class ReleaseRepository(FileStore):
             refs = [f"+{root}:refs/heads/{BRANCH}", f"+{logs}:refs/heads/git-annex"]
             refs += [f"+{logs}:refs/heads/synced/git-annex"] if inside else []
             self._push_refs(refs, pass_fds)
-            return "its server may keep objects that no branch leads to until git gc runs there"
+            left = "its server may keep objects that no branch leads to until git gc runs there"
+            return f"{left}; its annex may name keys of before" if inside else left
         # an earlier push may lie there still
         self._push_refs([f"+{root}:{ANEW}/release", f"+{logs}:{ANEW}/annex"], pass_fds)
         assert not isinstance(place, CloudPlace)

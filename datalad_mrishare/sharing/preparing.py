@@ -80,6 +80,7 @@ class Preparation:
         self.changed = True
         self.pushed: str | None = None
         self.linked: Mapping[str, Linked] = {}
+        self._linked_at: str | None = None
 
     def _must_be_declared(self) -> None:
         """Look before a lock is made in its name."""
@@ -102,7 +103,7 @@ class Preparation:
             return None
         siblings = read_file_at(self.checkout, self.basis.commit, SIBLINGS_FILE) or b""
         policy = policy_of(load_policies(siblings.decode("utf-8", "replace")), self.name)
-        self.linked = linked_subdatasets(self.checkout, self.basis.commit, policy)
+        self._find_linked(self.basis.commit, policy)
         if not held.holds(self._question(self.basis), asked.at):
             return None
         store = open_store(self.checkout, policy, self.basis.commit)
@@ -110,6 +111,12 @@ class Preparation:
         same = store.tips() == held.tips and not store.behind()
         wrong = standing_problems(self.checkout, store, policy, asked.at)
         return held.told if same and not wrong else None
+
+    def _find_linked(self, commit: str, policy: Policy) -> None:
+        """Look which subdatasets have a release; once in a run, as each takes some processes."""
+        if self._linked_at != commit:
+            self.linked = linked_subdatasets(self.checkout, commit, policy)
+            self._linked_at = commit
 
     def keep(self, told: Told) -> None:
         """Keep what this run said for the next one, if there was nothing to do.
@@ -185,7 +192,7 @@ class Preparation:
         """A verdict for every file, while git tells what is there."""
         self.looked = meanwhile(self._look_there)
         resolver = Resolver(self.state.registry, self.options.at, known=self.options.known)
-        self.linked = linked_subdatasets(self.checkout, self.state.commit, self.policy)
+        self._find_linked(self.state.commit, self.policy)
         self.judge = Judge(self.policy, resolver, self.options.at, linked=self.linked)
         self.verdicts: list[Verdict] = decide(self.state.facts(self.policy.commons), self.judge)
         self.tree: ReleaseTree | None = None

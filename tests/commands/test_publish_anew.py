@@ -12,7 +12,9 @@ import pytest
 from builders import annexed, run
 from leaks import scanner
 from mirrors import TODAY, add_path, add_ria, bare, consent, keys_of, locations, told
+from servers.p2phttp import P2pHttp
 from servers.ssh import Sshd
+from siblings.test_p2phttp import by_https
 
 from datalad_mrishare.repo.worktree import Checkout
 from datalad_mrishare.sharing.siblings import declare
@@ -147,6 +149,25 @@ def test_an_erased_participant_is_forgotten_behind_ssh(registered: Path, sshd: S
     gone = erased(registered)
     told(registered, new_root=True)
     is_anew(registered, place, gone)
+
+
+@pytest.mark.slow
+def test_behind_https_the_branches_are_new_and_the_rest_is_told(
+    registered: Path, p2phttps: P2pHttp, tmp_path: Path
+) -> None:
+    kind = by_https(registered, p2phttps, tmp_path)
+    declare(Checkout(registered), "mir", kind.policy)
+    gone = erased(registered)
+    (anew,) = (r for r in told(registered, new_root=True) if r["outcome"] == "new root")
+    assert "git gc" in anew["left"] and "git gc" in anew["message"]
+    assert run(p2phttps.path, "git", "rev-list", "--count", "main").strip() == "1"
+    told(registered)
+    clone = tmp_path / "clone"
+    run(tmp_path, "git", "clone", "--quiet", "--mirror", p2phttps.url, clone.name)
+    assert run(clone, "git", "rev-list", "--count", "main").strip() == "1"
+    assert GONE not in run(clone, "git", "log", "-p", "main")
+    # its annex unites its own index with the new branch: only its owner can begin that afresh
+    assert gone & {*locations(clone, "synced/git-annex")} == set()
 
 
 def test_where_there_is_no_history_to_forget(registered: Path) -> None:
