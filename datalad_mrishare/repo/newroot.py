@@ -59,8 +59,8 @@ if [ -d "$gitdir/annex/objects" ]; then
     find "$gitdir/annex/objects" -name '*.lck' -size 0 -type f -exec sh -c '
         for lock; do
             [ -e "${lock%.lck}" ] || { chmod u+w "${lock%/*}"; rm -f "$lock"; }
-        done' sh {} +
-    find "$gitdir/annex/objects" -mindepth 1 -type d -empty -delete
+        done' sh {} + || :
+    find "$gitdir/annex/objects" -mindepth 1 -type d -empty -delete || :
 fi
 rm -f "$gitdir/ORIG_HEAD" "$gitdir/FETCH_HEAD" "$gitdir/gc.log"
 git for-each-ref --format='delete %(refname)' refs/annex | git update-ref --stdin
