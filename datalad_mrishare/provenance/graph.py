@@ -20,7 +20,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 
 from ..repo.collector import collector_at_rest
 from .activities import Activity, is_trivial
@@ -64,9 +64,15 @@ class Lineage:
         self._people: list[str] = []
         self._sets: dict[int, frozenset[str]] = {0: frozenset()}
         self._alike: dict[int, list[int]] = {}
+        self._shared: set[int] = set()
 
     @classmethod
-    def build(cls, activities: Iterable[Activity], paths: Iterable[tuple[str, str]]) -> Lineage:
+    def build(
+        cls,
+        activities: Iterable[Activity],
+        paths: Iterable[tuple[str, str]],
+        shared: Collection[str] = (),
+    ) -> Lineage:
         """The graph of what was done and of every path that a content ever stood at.
 
         Parameters
@@ -75,10 +81,17 @@ class Lineage:
             In any order; one that names the same token as another counts as well.
         paths : iterable of (str, str)
             Content and path, for every path in any commit.
+        shared : collection of str
+            Contents that are nobody's wherever they stood, see :mod:`.sidecars`. They only
+            inherit, and not even that where several made the same of people of whom nobody
+            is common to all: then it depends on none of them.
         """
         graph = cls()
         with collector_at_rest():
             graph._place(paths)
+            graph._shared = {at for n in shared if (at := graph._number.get(n)) is not None}
+            for at in graph._shared:
+                graph._own[at] = min(graph._own[at], 0)
             graph._connect(activities)
             graph._settle()
             graph._index()
@@ -147,8 +160,15 @@ class Lineage:
                 makers.setdefault(at, []).append(number)
         batches: dict[tuple[int, ...], int] = {}
         for at, made in makers.items():
+            if at in self._shared and self._independent(made):
+                continue
             self._batch[at] = batches.setdefault(tuple(made), len(batches))
         self._makers = list(batches)
+
+    def _independent(self, made: Collection[int]) -> bool:
+        """Whether several made the same of data that has nobody in common."""
+        masks = [reduce(or_, (self._own[at] for at in self._inputs[a]), 0) for a in made]
+        return len(masks) > 1 and all(masks) and not reduce(and_, masks)
 
     def _numbers(self, nodes: Collection[str]) -> list[int]:
         """Contents by number, each once, without those of no bytes."""

@@ -29,7 +29,9 @@ from .graph import Lineage
 from .inputs import Elsewhere, Resolver, missing_input, node_of
 from .kept import decode, encode
 from .recorded import Moved, Recorded, Step, read_recorded
+from .sidecars import shared_sidecars
 from .statements import DIRECTORY, Derivation, Seal, Statement, parse_statements
+from .unmade import Unmade
 
 #: subdatasets of subdatasets
 _DEEPEST = 16
@@ -73,9 +75,13 @@ def read_lineage(path: Path, *, commit: str = "HEAD", cache: Path | None = None)
                 activities.append(activity)
                 named += known_by_name
         statements = list(chain.from_iterable(dataset.statements() for dataset in every))
-        activities = _sealed(activities, statements) + _stated(statements)
+        activities = _overruled(_sealed(activities, statements), statements) + _stated(statements)
+        shared = shared_sidecars(chain(*(dataset.places() for dataset in every)))
         places = chain(*(dataset.places() for dataset in every), named)
-        graph = Lineage.build(activities, places)
+        if activities or named:
+            graph = Lineage.build(activities, places, shared)
+        else:
+            graph = Unmade(list(places), shared)
         for dataset in every:
             dataset.close()
     return graph
@@ -266,6 +272,23 @@ def _stated(statements: Iterable[Statement]) -> list[Activity]:
         for one in statements
         if isinstance(one, Derivation)
     ]
+
+
+def _overruled(activities: list[Activity], statements: Iterable[Statement]) -> list[Activity]:
+    """Where a steward says what a content was made from, it is not true that nobody can tell.
+
+    Whatever a record could tell of its inputs stays: a statement only ever adds people.
+    """
+    told = {c.node for one in statements if isinstance(one, Derivation) for c in one.outputs}
+    found = []
+    for a in activities:
+        known = tuple(node for node in a.outputs if node in told)
+        if a.evidence is not Evidence.OPAQUE or not known:
+            found.append(a)
+            continue
+        found.append(a._replace(outputs=tuple(node for node in a.outputs if node not in told)))
+        found.append(a._replace(outputs=known, evidence=Evidence.ASSERTED, why=""))
+    return found
 
 
 def _sealed(activities: list[Activity], statements: Iterable[Statement]) -> list[Activity]:
