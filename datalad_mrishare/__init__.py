@@ -46,5 +46,17 @@ command_suite = (
             "mrishare-verify",
             "mrishare_verify",
         ),
+        (
+            "datalad_mrishare.commands.attest",
+            "Attest",
+            "mrishare-attest",
+            "mrishare_attest",
+        ),
+        (
+            "datalad_mrishare.commands.provenance",
+            "Provenance",
+            "mrishare-provenance",
+            "mrishare_provenance",
+        ),
     ],
 )

@@ -40,6 +40,8 @@ COMMANDS = {
     "mrishare-sibling",
     "mrishare-publish",
     "mrishare-verify",
+    "mrishare-attest",
+    "mrishare-provenance",
 }
 #: what only repo/ may use: it starts processes and reads git objects
 PROCESSES = {"subprocess", "git", "multiprocessing", "pty"}

@@ -153,8 +153,14 @@ def _imported(ds, checkout, file, map_file, dry_run):
     )
     if done.skipped:
         message += f"; {count(done.skipped, 'row')} without a decision left out"
+    if done.to_decide:
+        message += (
+            f"; {count(len(done.to_decide), 'anonymous result')} with data of somebody who withdrew"
+            f" since: decide about {', '.join(done.to_decide[:_NAMED])}"
+            f"{', ...' if len(done.to_decide) > _NAMED else ''} with datalad mrishare-attest"
+        )
     fields = {"new": done.new, "known": done.known, "keys": done.keys, "dry_run": dry_run}
-    fields["skipped"] = done.skipped
+    fields |= {"skipped": done.skipped, "to_decide": list(done.to_decide)}
     return record(ds, ACTION, "ok" if changed else "notneeded", message, **fields)
 
 

@@ -15,6 +15,7 @@ from .shared import (
     error_record,
     open_checkout,
     parse_day,
+    paths_in,
     record,
     say,
     say_record,
@@ -63,25 +64,17 @@ class Explain(Interface):
     @datasetmethod(name="mrishare_explain")
     @eval_results
     def __call__(path=None, *, dataset=None, to=None, at=None):
-        from datalad.distribution.dataset import resolve_path
         from datalad.support.exceptions import InsufficientArgumentsError
         from datalad.utils import ensure_list
 
-        from ..errors import InputError, MriShareError
+        from ..errors import MriShareError
         from ..sharing.explaining import explain
 
         if not to:
             raise InsufficientArgumentsError("say for which sibling: --to SIBLING")
         ds, checkout = open_checkout(dataset, "explain")
         try:
-            asked = []
-            for one in ensure_list(path) or [ds.path]:
-                # relative to the current directory on the command line, as everywhere in datalad
-                full = resolve_path(one, dataset)
-                if not full.is_relative_to(ds.pathobj):
-                    raise InputError("is not in the dataset", where=str(one))
-                relative = full.relative_to(ds.pathobj).as_posix()
-                asked.append("" if relative == "." else relative)
+            asked = paths_in(ds, dataset, ensure_list(path) or [ds.path])
             for found in explain(checkout, asked, to, parse_day(at)):
                 yield _explained(ds, to, found)
         except MriShareError as exc:
@@ -102,6 +95,7 @@ def _explained(ds, to, found):
         "participants": sorted(verdict.facts.participants),
         "clearance": verdict.facts.clearance.word,
         "reasons": [dict(_reason(r)) for r in verdict.reasons],
+        "lineage": list(found.lineage),
     }
     if verdict.permit:
         note = f" ({found.note})" if found.note else ""
@@ -128,3 +122,5 @@ def render(res):
     for reason in res.get("reasons", ()):
         say(f"            {reason['sentence']}")
         say(f"            -> {reason['remedy']}")
+    for sentence in res.get("lineage", ()):
+        say(f"            {sentence}")

@@ -27,6 +27,7 @@ def to_parts(report, to):
         BiasReport: _bias,
         reports.UnitReport: _unit,
         reports.WithheldReport: _withheld,
+        reports.NotedReport: _noted,
         reports.TakenBackReport: _taken_back,
         reports.PushedReport: _pushed,
         reports.NewRootReport: _new_root,
@@ -44,7 +45,7 @@ def _unit(report, to):
     unit = report.unit
     status = "impossible" if unit.absent else _UNIT_STATUS[report.status]
     size = unit.new if report.status != "keep" else unit.size
-    message = f"{unit.name}: {count(unit.files, 'file')}, {format_size(size)}"
+    message = f"{_short(unit.name)}: {count(unit.files, 'file')}, {format_size(size)}"
     why = unit.why
     if report.failed:
         reasons = sorted(set(report.failed.values()))
@@ -59,6 +60,14 @@ def _unit(report, to):
         "failed": dict(report.failed),
     }
     return status, f"{message}{f' ({why})' if why else ''}", fields
+
+
+def _short(unit):
+    """The name of a unit; of one of many participants the first, and how many."""
+    people = unit.split("+")
+    if len(people) <= 6 or not all(p.startswith("sub-") for p in people):
+        return unit
+    return f"{'+'.join(people[:3])}+... ({len(people)} participants)"
 
 
 def _withheld(report, to):
@@ -107,6 +116,21 @@ def _bias(report, to):
         "lines": aligned(report),
     }
     return ("ok" if report.changes else "notneeded"), message, fields
+
+
+def _noted(report, to):
+    status = "impossible" if report.problem else "ok"
+    message = f"{count(len(report.paths), 'file')} {report.sentence}"
+    message += f". {report.remedy}" if report.remedy else ""
+    fields = {
+        "outcome": report.outcome,
+        "files": len(report.paths),
+        "reason": report.sentence,
+        "remedy": report.remedy,
+        "paths": list(report.paths),
+        "lines": list(report.paths),
+    }
+    return status, message, fields
 
 
 def _taken_back(report, to):

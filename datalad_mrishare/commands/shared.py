@@ -36,6 +36,32 @@ def open_checkout(dataset, purpose):
     return ds, Checkout(Path(ds.path))
 
 
+def paths_in(ds, dataset, paths):
+    """Paths relative to the dataset, of paths as a user gives them.
+
+    On the command line they are relative to the current directory, as everywhere in datalad.
+    The dataset itself is an empty path.
+
+    Raises
+    ------
+    InputError
+        For a path outside.
+    """
+    from datalad.distribution.dataset import resolve_path
+    from datalad.utils import ensure_list
+
+    from ..errors import InputError
+
+    found = []
+    for one in ensure_list(paths):
+        full = resolve_path(one, dataset)
+        if not full.is_relative_to(ds.pathobj):
+            raise InputError("is not in the dataset", where=str(one))
+        relative = full.relative_to(ds.pathobj).as_posix()
+        found.append("" if relative == "." else relative)
+    return found
+
+
 def parse_day(text):
     """A date from the command line or Python, or None."""
     from ..consent.values import read_date

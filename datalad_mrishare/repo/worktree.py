@@ -15,8 +15,9 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import RepoError
+from .keys import key_of_pointer, key_size
 from .process import annex, git, git_succeeds, git_text
-from .trees import FILE, decode, encode
+from .trees import FILE, POINTER_LIMIT, Entry, decode, encode
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,29 @@ class Checkout:
         reason = message.partition("\n")[0]
         git(self.path, "update-ref", "-m", reason, "HEAD", commit, *moved, env=self.identity)
         return commit
+
+    def holds(self, entry: Entry) -> bool:
+        """Whether the working tree has a file as it is committed, as far as can be told quickly.
+
+        Of an unlocked file of the annex only the size is compared; one that is missing, as in a
+        clone that never got it, is as good as committed.
+        """
+        file = self.path / entry.path
+        if not os.path.lexists(file):
+            return entry.key is not None
+        if entry.key is not None:
+            if file.is_symlink():
+                return key_of_pointer(os.fsencode(os.readlink(file))) == entry.key
+            size, seen = key_size(entry.key), file.stat().st_size
+            if seen == size or size is None:
+                return True
+            return seen <= POINTER_LIMIT and key_of_pointer(file.read_bytes()) == entry.key
+        if file.is_symlink() or not file.is_file():
+            return False
+        if file.stat().st_size != entry.size:
+            return False
+        oid = git_text(self.path, "hash-object", "--no-filters", "--", os.fspath(file))
+        return oid == entry.oid
 
     def _bring_up(self, files: Mapping[str, bytes], lines: bytes) -> None:
         """Make working tree and index agree with what is committed for ``files``."""

@@ -25,6 +25,11 @@ def claims_anonymous(facts: Facts) -> bool:
     return attested is not None and attested.deid is Deid.ANONYMOUS
 
 
+def counts_anonymous(facts: Facts) -> bool:
+    """Whether it is decided about as an anonymous result; of facts as a verdict has them."""
+    return facts.clearance is Deid.ANONYMOUS and not facts.participants and claims_anonymous(facts)
+
+
 def against_anonymous(facts: Facts, least: int) -> str | None:
     """Why it does not count as anonymous, in one clause; None where it does.
 

@@ -28,6 +28,7 @@ from ..consent.projection import PREFIX
 from ..repo.annexbranch import metadata_changes, write_metadata
 from ..repo.locks import lock
 from ..repo.worktree import Checkout, write_file
+from .anonymous import undecided
 from .explaining import decide_all
 from .facts import Facts, facts_of
 from .registry import save_records, uncommitted
@@ -40,7 +41,8 @@ SHARE = f"{PREFIX}share"
 class Imported:
     """What an import did: records added and known before, keys whose metadata changed.
 
-    ``skipped`` are rows without a decision, left out because the map says so.
+    ``skipped`` are rows without a decision, left out because the map says so. ``to_decide`` are
+    paths of anonymous results that hold data of somebody who withdrew since.
     """
 
     new: int
@@ -48,6 +50,7 @@ class Imported:
     keys: int
     participants: int
     skipped: int = 0
+    to_decide: tuple[str, ...] = ()
 
 
 def import_consent(
@@ -89,14 +92,15 @@ def import_consent(
         together = Registry(registry.forms, (*registry.records, *found.new))
         state = replace(state, registry=together)
         changes = key_changes(state, today)
-        done = Imported(len(found.new), found.known, len(changes), people, found.skipped)
+        waiting = tuple(u.path for u in undecided(state.facts(), Resolver(together, today)))
+        done = Imported(len(found.new), found.known, len(changes), people, found.skipped, waiting)
         if not dry_run:
             if found.new:
                 word = "record" if len(found.new) == 1 else "records"
                 save_records(checkout, together.records, f"Add {len(found.new)} consent {word}")
                 checkout.settle()
             write_metadata(checkout.path, changes, state.logs, checkout.identity)
-            again = Imported(0, done.new + done.known, 0, 0, done.skipped)
+            again = Imported(0, done.new + done.known, 0, 0, done.skipped, waiting)
             _remember(checkout, read_basis(checkout).digest(*question), again)
     return done
 
@@ -105,7 +109,10 @@ def _remembered(checkout: Checkout, question: str) -> Imported | None:
     """The answer to a question that was asked before, of the very same state."""
     try:
         held = json.loads((checkout.ours / _ANSWER).read_bytes())
-        return Imported(**held["answer"]) if held["question"] == question else None
+        if held["question"] != question:
+            return None
+        answer = Imported(**held["answer"])
+        return replace(answer, to_decide=tuple(answer.to_decide))
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -122,13 +129,13 @@ _ANSWER = "imported.json"
 def key_changes(state: Snapshot, at: date) -> dict[str, str]:
     """Log lines that bring the metadata of every key up to date.
 
-    A key in the tree is of everyone whom its paths there name. A key of older versions, with
-    content that is still somewhere, is of everyone whom any of its paths ever named: it is
-    on no tree and shared with nobody, but ``git annex find --all`` shall tell whose it is.
+    A key is of everyone whom any of its paths ever named and whom it inherits, in the tree or
+    in older versions with content that is still somewhere: these are on no tree and shared with
+    nobody, but ``git annex find --all`` shall tell whose they are.
     """
     share = _shares(state, at)
     resolver = Resolver(state.registry, at)
-    older = facts_of(state.older, lambda _: {}, {})
+    older = facts_of(state.older, lambda _: {}, {}, (), state.origins())
     people: dict[str, frozenset[str]] = {}
     grants: dict[str, Grant] = {}
     for facts in itertools.chain(state.facts(), older):

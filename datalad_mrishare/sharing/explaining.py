@@ -9,22 +9,31 @@ from typing import NamedTuple
 
 from ..consent.resolution import Resolver
 from ..errors import InputError
+from ..provenance.participants import participants_in_path
 from ..repo.collector import collector_at_rest
 from ..repo.worktree import Checkout
+from .anonymous import counts_anonymous
 from .facts import Kind
+from .origins import node_of
 from .policies import Policy, policy_of
 from .releases import release_tree
 from .snapshot import Snapshot, dataset_id, take_snapshot
 from .subdatasets import linked_subdatasets
+from .telling import how_it_holds
 from .verdicts import Judge, Verdict, decide
 
 
 class Explanation(NamedTuple):
-    """The verdict about one path and a note on how it would leave."""
+    """The verdict about one path and a note on how it would leave.
+
+    ``lineage`` tells how it comes to hold data of those whom its path does not name: of those
+    for whom it is denied, a sentence each.
+    """
 
     path: str
     verdict: Verdict
     note: str = ""
+    lineage: tuple[str, ...] = ()
 
 
 _NOTES = {
@@ -70,7 +79,8 @@ def explain(
                 remedy="Register it: datalad mrishare-register",
             )
         for verdict in found:
-            yield Explanation(verdict.facts.path, verdict, _note(state, policy, verdict))
+            note = _note(state, policy, verdict)
+            yield Explanation(verdict.facts.path, verdict, note, _made_from(state, verdict))
 
 
 def _path(verdict: Verdict) -> str:
@@ -91,6 +101,15 @@ def _at_or_below(ordered: Sequence[Verdict], path: str) -> Sequence[Verdict]:
     ]
 
 
+def _made_from(state: Snapshot, verdict: Verdict) -> tuple[str, ...]:
+    node, named = node_of(verdict.facts.entry), participants_in_path(verdict.facts.path)
+    if verdict.facts.origin is None or node is None:
+        return ()
+    against = dict.fromkeys(r.participant for r in verdict.reasons if r.participant)
+    told = (how_it_holds(state.lineage, node, p) for p in against if p not in named)
+    return tuple(sentence for sentence in told if sentence)
+
+
 def _note(state: Snapshot, policy: Policy, verdict: Verdict) -> str:
     """How a permitted file would leave, or what keeps it here all the same."""
     if not verdict.permit:
@@ -98,15 +117,22 @@ def _note(state: Snapshot, policy: Policy, verdict: Verdict) -> str:
     key = verdict.facts.entry.key
     if key and state.checkout.uuid not in state.logs.locations.get(key, ()):
         return "its content is not in this dataset, get it first: datalad get"
-    return "" if policy.own else _NOTES.get(verdict.facts.kind, "")
+    if policy.own:
+        return ""
+    if counts_anonymous(verdict.facts):
+        return "attested anonymous, and enough participants are in it, so no grant is asked"
+    if verdict.facts.origin is not None and (why := verdict.facts.origin.opaque):
+        return f"nobody can tell whose data it holds ({why}), and everyone permits it"
+    return _NOTES.get(verdict.facts.kind, "")
 
 
 def decide_all(state: Snapshot, policy: Policy, at: date | None) -> list[Verdict]:
     """Verdicts about every file of a snapshot, with those that only the text can tell."""
     day = at or date.today()
+    resolver = Resolver(state.registry, day, known=at)
     linked = linked_subdatasets(state.checkout, state.commit, policy)
-    judge = Judge(policy, Resolver(state.registry, day, known=at), day, linked=linked)
-    verdicts = decide(state.facts(policy.commons), judge)
+    judge = Judge(policy, resolver, day, state.participants, linked=linked)
+    verdicts = decide(state.facts(policy.commons, known=at), judge)
     if policy.own:
         return verdicts
     identity = dataset_id(state.checkout, state.commit)

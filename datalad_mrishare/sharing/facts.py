@@ -129,11 +129,14 @@ def facts_of(
                 for entry in entries
             ]
         found = []
+        silent = origins.silent
         for entry in entries:
-            origin, facts = origins.of(entry), _facts_of_many(entry, findings)
-            if facts is None:
-                facts = _facts(entry, texts.get(entry.oid), findings, commons, origin)
-            found.append(facts if origin is None else _with_origin(facts, origin))
+            facts = _facts_of_many(entry, findings)
+            if facts is None or entry.key not in silent:
+                origin = origins.of(entry)
+                facts = facts or _facts(entry, texts.get(entry.oid), findings, commons, origin)
+                facts = facts if origin is None else _with_origin(facts, origin)
+            found.append(facts)
         return found
 
 

@@ -12,12 +12,11 @@ from typing import NamedTuple
 from ..provenance.activities import IN_GIT
 from ..provenance.graph import Lineage
 from ..provenance.participants import participants_in_path
+from ..provenance.sidecars import DESCRIBING
 from ..provenance.statements import Attestation
 from ..repo.trees import GITLINK, LINK, Entry
 
 _NOBODY: frozenset[str] = frozenset()
-#: text that describes a measurement: it is in git, and mostly the same for everybody
-_DESCRIBING = (".json", ".bval", ".bvec", "_events.tsv")
 
 
 class Origin(NamedTuple):
@@ -59,7 +58,8 @@ class Origins:
 
     def __init__(self, lineage: Lineage, attested: Mapping[str, Attestation] | None = None):
         self.lineage, self.attested = lineage, attested or {}
-        self._beyond = lineage.beyond_paths()
+        #: contents, most of all there are, of which there is nothing to add
+        self.silent = frozenset(lineage.nodes) - lineage.beyond_paths() - self.attested.keys()
 
     def of(self, entry: Entry) -> Origin | None:
         """What there is to add to a file's path; None where that says it all."""
@@ -67,13 +67,14 @@ class Origins:
         if node is None or entry.path.startswith(".datalad/"):
             return None
         attested = self.attested.get(node)
-        if node not in self._beyond and attested is None and node in self.lineage:
+        if node in self.silent:
             return None
         lineage, inherited = self.lineage, self.lineage.inherited(node)
-        people = inherited if is_describing(entry) else lineage.participants(node)
         opaque, now = lineage.opaque(node), participants_in_path(entry.path)
-        disjoint = lineage.contradiction(node)
-        if disjoint is None and now and inherited and now.isdisjoint(inherited):
+        describing = is_describing(entry)
+        people = inherited if describing else lineage.participants(node)
+        disjoint = None if describing else lineage.contradiction(node)
+        if disjoint is None and not describing and now and inherited and now.isdisjoint(inherited):
             disjoint = now, inherited
         if opaque is None and disjoint is None and attested is None and people <= now:
             return None
@@ -83,7 +84,7 @@ class Origins:
 def is_describing(entry: Entry) -> bool:
     """Whether it is a sidecar in git, of which only what it inherits counts.
 
-    Such text is the same for many participants, and is moved up when it is (BIDS 1.11, "The
-    inheritance principle"): that it once stood with somebody does not make it theirs.
+    Such text is the same for many participants, and is moved up when it is: that it once stood
+    with somebody does not make it theirs.
     """
-    return entry.key is None and entry.path.endswith(_DESCRIBING)
+    return entry.key is None and entry.path.endswith(DESCRIBING)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 
+from ..consent.resolution import Resolver
 from ..repo.annexbranch import descriptions
 from ..repo.keys import find_object
 from ..repo.room import FileSystem
@@ -19,7 +20,7 @@ from .policies import Policy
 from .registry import read_file_at
 from .samples import Rows, Sample, make_sample, read_people
 from .snapshot import Snapshot
-from .verdicts import Verdict
+from .verdicts import Judge, Verdict, decide
 
 Promised = dict[FileSystem | None, int]
 
@@ -121,9 +122,16 @@ class Planning:
             wishes=self._wishes(only),
         )
         if former:
-            denied = {v.facts.entry.key for v in plan.withheld}
+            denied = {v.facts.entry.key for v in (*plan.withheld, *self.former(plan.take_back))}
             plan = replace(plan, take_back=tuple(k for k in plan.take_back if k in denied))
         return plan
+
+    def former(self, keys: Iterable[str]) -> list[Verdict]:
+        """Denials of content that is in the tree no more, whosever it was by path or lineage."""
+        asked, known = self.options, self.options.known
+        judge = Judge(self.policy, Resolver(self.state.registry, asked.at, known=known), asked.at)
+        verdicts = decide(self.state.former(keys), judge)
+        return [v for v in verdicts if not v.permit]
 
     def known_copies(self, unit: Unit) -> str:
         """Where content of a unit is that is not here, in words."""

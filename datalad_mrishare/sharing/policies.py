@@ -128,7 +128,9 @@ def presets() -> dict[str, dict[str, Any]]:
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 #: what else is kept beside the release repositories in .git/mrishare
-_TAKEN = re.compile(r"(hooks|lock|dataset|links|.*\.(lock|journal|settled|clone|newroot))")
+_TAKEN = re.compile(
+    r"(hooks|lock|dataset|lineage|links|seal|.*\.(lock|journal|settled|clone|newroot))"
+)
 
 
 def check_name(name: str, where: str | None = None) -> None:
@@ -144,8 +146,8 @@ def check_name(name: str, where: str | None = None) -> None:
             "is not a name for a sibling",
             where=where or repr(name),
             remedy="Use letters, digits, dots, dashes and underscores, but neither `hooks`, `lock`,"
-            " `dataset`, `links` nor an ending .lock, .journal, .settled, .clone or .newroot. To"
-            " rename: git remote rename OLD NEW",
+            " `dataset`, `lineage`, `links`, `seal` nor an ending .lock, .journal, .settled, .clone"
+            " or .newroot. To rename: git remote rename OLD NEW",
         )
 
 

@@ -24,6 +24,7 @@ from ..repo.process import meanwhile
 from ..repo.release import REVOKED_FILE, ReleaseRepository
 from ..repo.worktree import Checkout
 from .describing import CHANGES, DESCRIPTION, Former, describe
+from .noting import notes
 from .planfiles import (
     PlanFile,
     deviations,
@@ -193,8 +194,10 @@ class Preparation:
         self.looked = meanwhile(self._look_there)
         resolver = Resolver(self.state.registry, self.options.at, known=self.options.known)
         self._find_linked(self.state.commit, self.policy)
-        self.judge = Judge(self.policy, resolver, self.options.at, linked=self.linked)
-        self.verdicts: list[Verdict] = decide(self.state.facts(self.policy.commons), self.judge)
+        everyone, known = self.state.participants, self.options.known
+        self.judge = Judge(self.policy, resolver, self.options.at, everyone, linked=self.linked)
+        facts = self.state.facts(self.policy.commons, known=known)
+        self.verdicts: list[Verdict] = decide(facts, self.judge)
         self.tree: ReleaseTree | None = None
         if not self.policy.own:
             self.tree = self._release_tree()
@@ -254,6 +257,7 @@ class Preparation:
             if unit.action is not Action.SEND or self.options.dry_run:
                 yield UnitReport(unit, status)
         yield from group_withheld(self.the_plan.withheld)
+        yield from self._notes()
         yield self.planning.bias(self.the_plan)
         if self.the_plan.take_back and self.options.dry_run:
             paths = self._taking_back("").paths(self.the_plan.take_back)
@@ -266,8 +270,16 @@ class Preparation:
         """How many releases the sibling has."""
         return count_commits(self.store.repo, self.before) if self.before else 0
 
+    def _notes(self) -> Iterator[Report]:
+        """What is permitted, and a person has to know of."""
+        if not self.policy.own:
+            facts = self.state.facts(self.policy.commons, known=self.options.known)
+            first = self.before is None
+            yield from notes(facts, self.verdicts, self.judge.resolver, first=first)
+
     def _taking_back(self, there: str) -> TakingBack:
-        asked = (self.the_plan.take_back, self.verdicts, self.judge.resolver)
+        keys = self.the_plan.take_back
+        asked = (keys, self.verdicts, self.judge.resolver, self.planning.former(keys))
         return TakingBack(self.checkout, there, *asked)
 
     def _release_tree(self) -> ReleaseTree:

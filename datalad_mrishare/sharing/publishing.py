@@ -28,6 +28,7 @@ from ..repo.room import free_bytes
 from ..repo.transfer import ByteCount, Moved, metered
 from ..repo.trees import GITLINK, write_blobs
 from ..repo.worktree import write_file
+from .anonymous import counts_anonymous
 from .digests import keys_digest, policy_digest, registry_digest
 from .holdings import holdings
 from .patience import patiently
@@ -301,6 +302,7 @@ class Publication(Preparation):
             "keys_not_taken_back": len(getattr(self, "failed_drops", ())),
             "bytes_sent": sum(key_size(k) or 0 for k in self.arrived),
             "keys_digest": keys_digest(self.arrived),
+            "files_anonymous": sum(v.permit and counts_anonymous(v.facts) for v in self.verdicts),
             "holds": holdings(self.verdicts, self._there(), self.tree, self.store.of_files),
         }
 

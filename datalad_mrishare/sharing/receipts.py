@@ -23,6 +23,7 @@ from ..repo.events import read_events
 from ..repo.worktree import Checkout
 from .facts import Kind, facts_of
 from .holdings import Figures, Place, places
+from .origins import node_of
 from .plans import natural
 from .policies import format_size
 from .registry import read_file_at
@@ -69,15 +70,19 @@ def make_receipt(checkout: Checkout, participant: str, at: date | None = None) -
 
 def _files(state: Snapshot, participant: str) -> list[tuple[FileScope, int]]:
     """Scope and size of the files that are of the participant and of nobody else."""
-    # only what may be: a file says whose it is in its path, in its key, or in a table
+    # only what may be: a file says whose it is in its path, in its key, in a table, or by lineage
+    made = state.lineage.of(participant)
     entries = [
         e
         for e in state.entries
-        if participant in e.path or participant in (e.key or "") or e.path.endswith(".tsv")
+        if participant in e.path
+        or participant in (e.key or "")
+        or e.path.endswith(".tsv")
+        or node_of(e) in made
     ]
     return [
         (f.scope, f.size or 0)
-        for f in facts_of(entries, state.contents, {})
+        for f in facts_of(entries, state.contents, {}, (), state.origins())
         if f.participants == {participant} and f.kind not in (Kind.EXCLUDED, Kind.GITLINK)
     ]
 

@@ -40,6 +40,20 @@ class WithheldReport:
 
 
 @dataclass(frozen=True)
+class NotedReport:
+    """Files that may go, and of which a person has to know something.
+
+    ``outcome`` is one of those in :mod:`.noting`; ``problem`` says that a decision is asked for.
+    """
+
+    outcome: str
+    sentence: str
+    remedy: str
+    paths: Sequence[str]
+    problem: bool = False
+
+
+@dataclass(frozen=True)
 class TakenBackReport:
     """Content removed from the sibling because it is no longer permitted or replaced.
 

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property, partial
 
 from .. import __version__
 from ..consent.resolution import Registry
 from ..errors import NotRegistered, RepoError
+from ..provenance.graph import Lineage
 from ..provenance.participants import participants_in_path
+from ..provenance.reading import read_lineage
+from ..provenance.statements import DIRECTORY as STATEMENTS
+from ..provenance.statements import Statement, attested, parse_statements
 from ..repo.annexbranch import BRANCH, KeyLogs, Values, read_field, read_logs, refresh
 from ..repo.events import is_registered
 from ..repo.history import annexed_in_history
 from ..repo.process import git_succeeds, git_text, meanwhile
-from ..repo.trees import Entry, read_blobs, read_tree
+from ..repo.trees import LINK, Entry, read_blobs, read_directory, read_tree
 from ..repo.worktree import Checkout
 from .facts import Facts, facts_of
+from .origins import Origins
 from .policies import SIBLINGS_FILE, Policy, load_policies
 from .registry import load_registry, outside_digest, read_file_at
 from .tables import people_in
@@ -30,7 +37,8 @@ _FINDING = "mri-finding"
 class Snapshot:
     """A commit of the steward's dataset with everything that decides about it.
 
-    ``reading`` waits for what registration found, which is being read already.
+    ``reading`` waits for what registration found, ``tracing`` for the lineage: both are being
+    read already.
     """
 
     checkout: Checkout
@@ -39,6 +47,7 @@ class Snapshot:
     registry: Registry
     policies: Mapping[str, Policy]
     reading: Callable[[], Mapping[str, Values]] | None = None
+    tracing: Callable[[], Lineage] | None = None
 
     @cached_property
     def keys(self) -> frozenset[str]:
@@ -82,20 +91,67 @@ class Snapshot:
         """Everyone whom the dataset or the registry knows."""
         return self.listed | self.with_data | self.registry.participants
 
-    def facts(self, commons: Sequence[str] = ()) -> list[Facts]:
-        """Facts about every file; the same list each time for the same patterns."""
-        patterns = tuple(commons)
-        if patterns not in self._facts:
-            self._facts[patterns] = facts_of(self.entries, self.contents, self.findings, patterns)
-        return self._facts[patterns]
+    @cached_property
+    def lineage(self) -> Lineage:
+        """What was made from what, in the whole history."""
+        return self.tracing() if self.tracing else _trace(self.checkout, self.commit)
 
     @cached_property
-    def _facts(self) -> dict[tuple[str, ...], list[Facts]]:
+    def statements(self) -> tuple[Statement, ...]:
+        """What stewards stated; an :class:`InputError` where that cannot be understood."""
+        found = read_directory(self.checkout.path, self.commit, STATEMENTS)
+        return parse_statements(found)
+
+    def origins(self, known: date | None = None) -> Origins:
+        """What lineage adds to paths, and attestations recorded up to ``known``."""
+        if known not in self._origins:
+            self._origins[known] = Origins(self.lineage, attested(self.statements, known))
+        return self._origins[known]
+
+    def people(self, entry: Entry) -> frozenset[str]:
+        """Everyone whom a path names, now or ever, or whom its content inherits."""
+        origin, named = self.origins().of(entry), participants_in_path(entry.path)
+        return named if origin is None else named | origin.people
+
+    def facts(self, commons: Sequence[str] = (), *, known: date | None = None) -> list[Facts]:
+        """Facts about every file; the same list each time for the same question.
+
+        Parameters
+        ----------
+        commons : sequence of str
+            Patterns of further commons.
+        known : date, optional
+            Only attestations recorded up to this day count.
+        """
+        asked = tuple(commons), known
+        if asked not in self._facts:
+            texts, findings, origins = self.contents, self.findings, self.origins(known)
+            self._facts[asked] = facts_of(self.entries, texts, findings, asked[0], origins)
+        return self._facts[asked]
+
+    def former(self, keys: Iterable[str]) -> list[Facts]:
+        """Facts about content that is in the tree no more, one for each path that it stood at."""
+        gone = [key for key in keys if key not in self.keys]
+        entries = [
+            Entry(path, LINK, "", 0, key) for key in gone for path in self.lineage.paths(key)
+        ]
+        return facts_of(entries, lambda _: {}, self.findings, (), self.origins())
+
+    @cached_property
+    def _facts(self) -> dict[tuple[tuple[str, ...], date | None], list[Facts]]:
+        return {}
+
+    @cached_property
+    def _origins(self) -> dict[date | None, Origins]:
         return {}
 
     def contents(self, entries: Sequence[Entry]) -> dict[str, bytes]:
         """Content of files in git by blob id."""
         return dict(read_blobs(self.checkout.path, dict.fromkeys(e.oid for e in entries)))
+
+
+def _trace(checkout: Checkout, commit: str) -> Lineage:
+    return read_lineage(checkout.path, commit=commit, cache=checkout.ours / "lineage")
 
 
 def dataset_id(checkout: Checkout, commit: str) -> str | None:
@@ -124,16 +180,18 @@ class Basis:
     """All that a decision rests on, told by names of contents: while they stay, so does it.
 
     ``commit`` is that of the branch, ``annex`` that of git-annex, ``outside`` a digest of
-    a registry outside the dataset.
+    a registry outside the dataset, ``history`` one of all branches and tags: any of them may hold
+    a record of what something was made from.
     """
 
     commit: str
     annex: str
     outside: str
+    history: str = ""
 
     def digest(self, *more: str) -> str:
         """One word for the basis, this version of the software, and whatever else is asked."""
-        words = [__version__, self.commit, self.annex, self.outside, *more]
+        words = [__version__, self.commit, self.annex, self.outside, self.history, *more]
         return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 
 
@@ -153,7 +211,19 @@ def read_basis(checkout: Checkout) -> Basis:
         raise NotRegistered("has no commit yet", where=str(checkout.path))
     commit = git_text(checkout.path, "rev-parse", branch)
     annex = git_text(checkout.path, "rev-parse", "-q", "--verify", BRANCH, ok=(0, 1))
-    return Basis(commit, annex, outside_digest(checkout))
+    return Basis(commit, annex, outside_digest(checkout), _history(checkout))
+
+
+def _history(checkout: Checkout) -> str:
+    """A digest of all branches, fetched ones too, and tags, but not of git-annex's own."""
+    form = "--format=%(refname) %(objectname)"
+    every = ("refs/heads", "refs/tags", "refs/remotes")
+    listed = git_text(checkout.path, "for-each-ref", form, *every)
+    lines = (line for line in listed.split("\n") if not _ANNEX.match(line))
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+_ANNEX = re.compile(r"refs/(heads|remotes)/((.*/)?git-annex|(.*/)?synced/.*) ")
 
 
 def take_snapshot(checkout: Checkout, basis: Basis | None = None) -> Snapshot:
@@ -171,6 +241,7 @@ def take_snapshot(checkout: Checkout, basis: Basis | None = None) -> Snapshot:
     reading = None
     if basis.annex:  # git looks into the logs while links are looked at; who decides needs both
         reading = meanwhile(partial(read_field, checkout.path, _FINDING, basis.annex))
+    tracing = meanwhile(partial(_trace, checkout, commit))
     siblings = read_file_at(checkout, commit, SIBLINGS_FILE)
     return Snapshot(
         checkout=checkout,
@@ -179,4 +250,5 @@ def take_snapshot(checkout: Checkout, basis: Basis | None = None) -> Snapshot:
         registry=load_registry(checkout, commit),
         policies=load_policies(siblings.decode("utf-8", "replace") if siblings else None),
         reading=reading,
+        tracing=tracing,
     )

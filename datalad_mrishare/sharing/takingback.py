@@ -22,13 +22,17 @@ LAST_COPY = "it is the only known copy; get it first: datalad get"
 
 @dataclass(frozen=True)
 class TakingBack:
-    """The keys that come back from the sibling ``there`` (its annex uuid)."""
+    """The keys that come back from the sibling ``there`` (its annex uuid).
+
+    ``former`` are denials of content that is in the tree no more.
+    """
 
     checkout: Checkout
     there: str
     keys: Sequence[str]
     verdicts: Sequence[Verdict]
     resolver: Resolver
+    former: Sequence[Verdict] = ()
 
     def split(self) -> tuple[list[str], dict[str, str]]:
         """Keys that may be dropped there, and the others with the reason."""
@@ -55,7 +59,9 @@ class TakingBack:
             facts, depth = verdict.facts, self.resolver.withdrawn_depth
             return any(depth(p, facts.scope) is Then.ERASE for p in facts.participants)
 
-        return frozenset(key for key, found in self._known.items() if any(map(erased, found)))
+        here = {key for key, found in self._known.items() if any(map(erased, found))}
+        gone = {v.facts.entry.key or "" for v in self.former if erased(v)}
+        return frozenset(here | gone)
 
     def _other_copy(self, key: str) -> bool:
         if find_object(self.checkout.objects, key):

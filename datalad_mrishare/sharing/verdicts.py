@@ -23,7 +23,7 @@ from ..provenance.bids import bids_name
 from ..provenance.participants import participants_in_path
 from ..repo.collector import collector_at_rest
 from ..repo.keys import is_checksum
-from .anonymous import against_anonymous, claims_anonymous
+from .anonymous import against_anonymous, claims_anonymous, counts_anonymous
 from .facts import Facts, Kind, some_of
 from .policies import EVERYONE, Policy
 
@@ -141,7 +141,7 @@ class Judge:
             return (_contradiction(*origin.disjoint),)
         if origin.opaque is not None and self.policy.opaque != EVERYONE:
             return (_opaque(origin.opaque),)
-        if facts.clearance is Deid.ANONYMOUS and not facts.participants:  # see meant()
+        if counts_anonymous(facts):
             return (_finding(facts.finding),) if facts.finding else ()
         return None
 

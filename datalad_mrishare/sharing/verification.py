@@ -24,7 +24,6 @@ from ..consent.records import Then
 from ..consent.resolution import Resolver
 from ..errors import InputError, MriShareError, RepoError, SiblingError
 from ..privacy.needles import Needles
-from ..provenance.participants import participants_in_path
 from ..repo import listing, strangers
 from ..repo.annexbranch import read_logs
 from ..repo.cloud import credentials
@@ -287,7 +286,7 @@ class Verification:
         }
         found = {p.lower() for p in people}
         for entry in (*self.state.entries, *self.state.older):
-            who = participants_in_path(entry.path)
+            who = self.state.people(entry)
             if entry.key and who and who <= people:
                 found.add(entry.key)
         return frozenset(found)
