@@ -198,16 +198,18 @@ class Resolver:
         elsewhere: dict[Elsewhere, None],
     ) -> bool:
         """What a link leads to, link by link, within the tree."""
+        complete = False  # a link that leads back to itself leads nowhere
         for end in self._ends(tree, link):
             if end is None:
                 return False
+            complete = True
             if isinstance(end, Elsewhere):
                 elsewhere[end] = None
             elif end.mode == GITLINK:
                 elsewhere[Elsewhere(end.path, end.oid, "")] = None
             else:
                 blobs[end.oid] = None
-        return True
+        return complete
 
     def _ends(self, tree: str, link: Found) -> Iterator[_Place]:
         open_, seen = [link], {link.path}

@@ -22,6 +22,7 @@ from ..repo.commits import (
     Commit,
     branch_tips,
     is_ancestral,
+    is_partial,
     list_commits,
     read_changes,
     read_commits,
@@ -117,10 +118,19 @@ def read_recorded(
         or not is_ancestral(repo, known.tips, tips)
     ):
         known = None
-    with collector_at_rest(), Trees(repo) as trees:
-        found = _Reading(repo, objects, trees, shallow).read(tips, known)
-        if found is None:  # what was read before would be read otherwise now
-            found = _Reading(repo, objects, trees, shallow).read(tips, None)
+    try:
+        with collector_at_rest(), Trees(repo) as trees:
+            found = _Reading(repo, objects, trees, shallow).read(tips, known)
+            if found is None:  # what was read before would be read otherwise now
+                found = _Reading(repo, objects, trees, shallow).read(tips, None)
+    except RepoError as exc:
+        if not is_partial(repo):
+            raise
+        raise RepoError(
+            "is a partial clone: git lacks some of its history, so nobody can tell whose it is",
+            where=str(repo),
+            remedy="Clone it without --filter, or fetch the rest: git fetch --refetch --no-filter",
+        ) from exc
     assert found is not None
     return found
 

@@ -102,6 +102,12 @@ def is_ancestral(repo: Path, older: Collection[str], newer: Collection[str]) -> 
         return False
 
 
+def is_partial(repo: Path) -> bool:
+    """Whether git was told to do without some of the objects until somebody needs them."""
+    names = r"^(extensions\.partialclone|remote\..*\.promisor)$"
+    return bool(git(repo, "config", "--get-regexp", names, ok=(0, 1), env=ALOOF))
+
+
 def shallow_commits(repo: Path) -> frozenset[str]:
     """Commits whose parents are not here because the clone is shallow."""
     place = git_text(repo, "rev-parse", "--git-path", "shallow")
@@ -161,7 +167,9 @@ def read_changes(
     Of a commit without parents everything in it is told.
     """
     shown = ("--root", "-r", "-c", "--raw", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff")
-    argv = ("git", "diff-tree", "--stdin", "--ignore-submodules=none", *shown)
+    # diff-tree looks into the index, and would ask a program of the repository's what changed
+    begin = ("git", "-c", "core.fsmonitor=false", "diff-tree", "--stdin")
+    argv = (*begin, "--ignore-submodules=none", *shown)
     feed = (" ".join((oid, *parents)).encode("ascii") + b"\n" for oid, parents in listed)
     at, changes = "", list[Change]()
     words = iter(stream(argv, repo, feed=_grouped(feed), sep=b"\0", env=ALOOF))

@@ -54,7 +54,8 @@ def annexed_in_history(repo: Path, known: Collection[str]) -> list[Entry]:
 def _changes(repo: Path) -> Iterator[tuple[str, str, str]]:
     """``(mode, oid, path)`` of what each commit made of a path, against each of its parents."""
     # what the user's settings would print between the records would hide some
-    plain = ("-c", "log.showSignature=false", "-c", "log.showRoot=true")
+    settings = ("log.showSignature=false", "log.showRoot=true", "core.fsmonitor=false")
+    plain = [word for setting in settings for word in ("-c", setting)]
     shown = ("--raw", "-z", "--no-color", "--no-abbrev", "--no-renames", "-m", "--format=")
     argv = ("git", *plain, "log", *shown)
     words = iter(stream((*argv, *_REVISIONS, "--"), repo, sep=b"\0"))

@@ -12,7 +12,7 @@ from builders import run
 from provenance.histories import DSID, Tree, Writer, config, message, random_history, record
 from provenance.test_records import mutated
 
-from datalad_mrishare.errors import InputError
+from datalad_mrishare.errors import InputError, RepoError
 from datalad_mrishare.provenance.evidence import Evidence
 from datalad_mrishare.provenance.graph import Lineage
 from datalad_mrishare.provenance.reading import read_lineage
@@ -100,27 +100,27 @@ def test_grafts_and_replace_refs_hide_nothing(dataset: Path) -> None:
     assert facts(read_lineage(dataset)) == before
 
 
-def test_content_that_git_does_not_have_here(dataset: Path, tmp_path: Path) -> None:
+def test_a_partial_clone_is_refused_and_fetches_nothing(dataset: Path, tmp_path: Path) -> None:
     run(dataset, "git", "config", "uploadpack.allowFilter", "true")
     clone = tmp_path / "clone"
     flags = ("--filter=blob:none", "--no-checkout", "--bare")
     run(tmp_path, "git", "clone", "-q", *flags, f"file://{dataset}", str(clone))
-    shutil.move(dataset, tmp_path / "gone")
-    graph = read_lineage(clone)
-    mean = node_at(tmp_path / "gone", MEAN)
-    assert "does not have it here" in (graph.opaque(mean) or "")
+    before = run(clone, "git", "count-objects", "-v")
+    with pytest.raises(RepoError, match="partial clone"):
+        read_lineage(clone)
+    assert run(clone, "git", "count-objects", "-v") == before
 
 
 def test_a_history_with_a_hole_is_no_lineage(dataset: Path) -> None:
-    first = run(dataset, "git", "rev-parse", "HEAD^").strip()
-    run(dataset, "git", "repack", "-q", "-a", "-d")
+    """A commit that is missing is an error, content that is missing is opaque."""
+    first, blob = (run(dataset, "git", "rev-parse", r).strip() for r in ("HEAD^", f"HEAD:{MEAN}"))
     for pack in (dataset / ".git/objects/pack").glob("*.pack"):
         moved = dataset / pack.name
         shutil.move(pack, moved)
         run(dataset, "sh", "-c", f"rm -f .git/objects/pack/*; git unpack-objects -q < {moved}")
+    (dataset / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    assert "does not have it here" in (read_lineage(dataset).opaque(f"git:{blob}") or "")
     (dataset / ".git/objects" / first[:2] / first[2:]).unlink()
-    from datalad_mrishare.errors import RepoError
-
     with pytest.raises(RepoError):
         read_lineage(dataset)
 
