@@ -8,6 +8,7 @@ from datalad.distribution.dataset import datasetmethod
 from datalad.interface.base import Interface, build_doc, eval_results
 from datalad.support.param import Parameter
 
+from .provenanceexport import export_params, exported
 from .provenancerecords import (
     derived_record,
     held_records,
@@ -23,7 +24,7 @@ ACTION = "mrishare-provenance"
 
 @build_doc
 class Provenance(Interface):
-    """Show where files came from, list all that was made of a participant, record more of it.
+    """Show where files came from, list all that was made of a participant, record more, export.
 
     Reads the run records of DataLad, git-annex's compute remotes, what BIDS metadata asserts,
     and stewards' statements, over the whole history. With nothing but PATHs: what each file was
@@ -61,6 +62,11 @@ class Provenance(Interface):
             "text": "Show that a run needed nothing but its declared inputs; executes its command",
             "code_cmd": "datalad mrishare-provenance --seal 4f1c2ab",
             "code_py": "mrishare_provenance(seal='4f1c2ab')",
+        },
+        {
+            "text": "Describe in BIDS-Prov what a release for the mirror holds",
+            "code_cmd": "datalad mrishare-provenance --export . --format bids-prov --to mirror",
+            "code_py": "mrishare_provenance(export='.', format='bids-prov', to='mirror')",
         },
     ]
 
@@ -105,6 +111,7 @@ class Provenance(Interface):
             only its declared inputs. The same result is recorded as a seal. This executes the
             command.""",
         ),
+        **export_params,
         "dry_run": dry_run_param,
     }
 
@@ -120,19 +127,27 @@ class Provenance(Interface):
         by=None,
         evidence=None,
         seal=None,
+        export=None,
+        format=None,
+        to=None,
+        as_recorded=False,
         dry_run=False,
     ):
         from datalad.utils import ensure_list
 
         from ..errors import MriShareError
 
-        _check(path, of, derived_from, by, evidence, seal, dry_run)
+        asked_export = {"export": export, "format": format, "to": to, "as_recorded": as_recorded}
+        _check_export(asked_export)
+        _check(path, of, derived_from, by, evidence, seal, export, dry_run)
         ds, checkout = open_checkout(dataset, "tell where files came from")
         try:
             if of is not None:
                 yield from _held(ds, checkout, str(of))
             elif seal is not None:
                 yield _seal(ds, checkout, str(seal), dry_run)
+            elif export is not None:
+                yield from exported(ds, dataset, ACTION, checkout, asked_export)
             else:
                 asked = paths_in(ds, dataset, ensure_list(path))
                 if derived_from is not None:
@@ -148,14 +163,14 @@ class Provenance(Interface):
         render(res)
 
 
-def _check(path, of, derived_from, by, evidence, seal, dry_run):
+def _check(path, of, derived_from, by, evidence, seal, export, dry_run):
     from datalad.support.exceptions import InsufficientArgumentsError
 
-    chosen = [of is not None, derived_from is not None, seal is not None]
+    chosen = [one is not None for one in (of, derived_from, seal, export)]
     if sum(chosen) > 1:
-        raise InsufficientArgumentsError("choose one of --of, --derived-from and --seal")
-    if (of is not None or seal is not None) and path:
-        raise InsufficientArgumentsError("--of and --seal go without PATH")
+        raise InsufficientArgumentsError("choose one of --of, --derived-from, --seal and --export")
+    if any(one is not None for one in (of, seal, export)) and path:
+        raise InsufficientArgumentsError("--of, --seal and --export go without PATH")
     if not any(chosen) and not path:
         raise InsufficientArgumentsError("say of what: PATH, or --of PARTICIPANT")
     if derived_from is not None and not (path and by):
@@ -164,6 +179,15 @@ def _check(path, of, derived_from, by, evidence, seal, dry_run):
         raise InsufficientArgumentsError("--by and --evidence go with --derived-from")
     if dry_run and derived_from is None and seal is None:
         raise InsufficientArgumentsError("nothing is changed anyway: leave out --dry-run")
+
+
+def _check_export(asked):
+    from datalad.support.exceptions import InsufficientArgumentsError
+
+    if asked["export"] is None and (asked["format"] or asked["to"] or asked["as_recorded"]):
+        raise InsufficientArgumentsError("--format, --to and --as-recorded go with --export")
+    if asked["export"] is not None and not asked["format"]:
+        raise InsufficientArgumentsError("say in which format: --format FORMAT")
 
 
 def _traces(ds, checkout, asked):
