@@ -11,7 +11,7 @@ from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from ..errors import SiblingError
+from ..errors import RepoError, SiblingError
 from .checksum import Checked
 from .exporting import compare_files, export, exported, part, with_last_copies
 from .process import git, git_succeeds
@@ -28,9 +28,11 @@ class FileStore(Store):
     def of_files(self) -> bool:
         """Whether files lie there under their own names."""
 
-    def _lending(self, keys: Iterable[str]) -> AbstractContextManager[None]:
-        """Have the content of ``keys`` in this repository while they are sent."""
-        return nullcontext()
+    def _lending(self, keys: Sequence[str]) -> AbstractContextManager[int]:
+        """Have the content of as many ``keys`` as there is room for in this repository while
+        they are sent, beginning with the first; how many they are.
+        """
+        return nullcontext(len(keys))
 
     @property
     def _staged_tree(self) -> str:
@@ -64,10 +66,13 @@ class FileStore(Store):
         if self.of_files:
             yield from self._send_files(keys, reserve, pass_fds)
             return
-        with self._lending(keys):
-            yield from super().send(
-                keys, jobs=jobs, progress=progress, reserve=reserve, pass_fds=pass_fds
-            )
+        left = list(keys)
+        while left:
+            with self._lending(left) as lent:
+                yield from super().send(
+                    left[:lent], jobs=jobs, progress=progress, reserve=reserve, pass_fds=pass_fds
+                )
+            del left[:lent]
 
     def _send_files(
         self, keys: Sequence[str], reserve: int, pass_fds: Sequence[int]
@@ -98,7 +103,14 @@ class FileStore(Store):
         before = {(e.path, e.key) for e in self.exported()}
         present = self.present()
         new = {e.key for e in entries if (e.path, e.key) not in before or e.key not in present}
-        with self._lending([key for key in new if key]):
+        wanted = [key for key in new if key]
+        with self._lending(wanted) as lent:
+            if lent < len(wanted):
+                raise RepoError(
+                    "has no room for a copy of all that is to lie there",
+                    where=str(self.repo),
+                    remedy="Make room on that file system and run this again",
+                )
             yield from export(
                 self.repo,
                 self.content_remote,

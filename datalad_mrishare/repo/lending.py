@@ -9,6 +9,7 @@ are ever changed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -17,7 +18,13 @@ from pathlib import Path
 
 from ..errors import RepoError
 
+#: bytes that stay free when a copy was made: git and git-annex write beside it
+MARGIN = 1 << 20
 _WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+
+
+class NoRoom(RepoError):
+    """There is no room for a copy."""
 
 
 def lend(source: Path, borrowed: Path) -> None:
@@ -25,8 +32,10 @@ def lend(source: Path, borrowed: Path) -> None:
 
     Raises
     ------
-    RepoError
+    NoRoom
         When there is no room for a copy.
+    RepoError
+        When it cannot be copied for another reason.
     """
     if borrowed.exists():
         return
@@ -42,7 +51,8 @@ def lend(source: Path, borrowed: Path) -> None:
         os.rename(temporary, borrowed)
     except OSError as exc:
         temporary.unlink(missing_ok=True)
-        raise RepoError(
+        kind = NoRoom if exc.errno in (errno.ENOSPC, errno.EDQUOT) else RepoError
+        raise kind(
             f"content cannot be lent to the release repository: {exc.strerror}",
             where=str(source),
             remedy="Make room on this file system and run this again",
@@ -50,13 +60,19 @@ def lend(source: Path, borrowed: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    argv = ["cp", "--reflink=auto", "--preserve=timestamps", os.fspath(source), os.fspath(target)]
-    if (
-        shutil.which("cp")
-        and subprocess.run(argv, capture_output=True, check=False).returncode == 0
-    ):
+    """Copy by reference where the file system can, else as far as there is room."""
+    words = ("--preserve=timestamps", os.fspath(source), os.fspath(target))
+    if shutil.which("cp") and _succeeds("cp", "--reflink=always", *words):
         return
-    shutil.copyfile(source, target)
+    # a disk that is full to the brim takes no word of git-annex about what was sent
+    if shutil.disk_usage(target.parent).free < source.stat().st_size + MARGIN:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if not (shutil.which("cp") and _succeeds("cp", *words)):
+        shutil.copyfile(source, target)
+
+
+def _succeeds(*argv: str) -> bool:
+    return subprocess.run(argv, capture_output=True, check=False).returncode == 0
 
 
 def take_back(objects: Path) -> None:

@@ -32,7 +32,7 @@ from .encrypted import check_recipients, is_encrypted, make_remote, recipients, 
 from .exporting import exported, has_git_half, own_uuid, refuse_strange
 from .filestore import FileStore
 from .keys import find_object, object_paths
-from .lending import lend, take_back
+from .lending import NoRoom, lend, take_back
 from .locks import sweep_stale_locks
 from .newroot import ANEW, Begun, annex_branch_of, begin_there
 from .process import NEUTRAL, annex, git, git_text
@@ -311,20 +311,26 @@ class ReleaseRepository(FileStore):
     # -- content
 
     @contextmanager
-    def _lending(self, keys: Iterable[str]) -> Iterator[None]:
-        """Lend ``keys``; take them back when they were sent."""
-        objects = self.steward_gitdir / "annex/objects"
+    def _lending(self, keys: Sequence[str]) -> Iterator[int]:
+        """Lend ``keys``, the first at least; take them back when they were sent."""
         try:
-            # of a tree of files some can lie there that are no longer here
-            self._lend(k for k in keys if not self.of_files or find_object(objects, k))
-            yield
+            yield self._lend(keys)
         finally:
             self.take_back_all()
 
-    def _lend(self, keys: Iterable[str]) -> None:
-        objects = self.path / "annex" / "objects"
-        for key in keys:
-            lend(self._steward_object(key), objects / object_paths(key)[1])
+    def _lend(self, keys: Sequence[str]) -> int:
+        theirs, ours = self.steward_gitdir / "annex/objects", self.path / "annex/objects"
+        for number, key in enumerate(keys):
+            # of a tree of files some can lie there that are no longer here
+            if self.of_files and not find_object(theirs, key):
+                continue
+            try:
+                lend(self._steward_object(key), ours / object_paths(key)[1])
+            except NoRoom:
+                if number == 0:
+                    raise
+                return number
+        return len(keys)
 
     def _steward_object(self, key: str) -> Path:
         found = find_object(self.steward_gitdir / "annex/objects", key)

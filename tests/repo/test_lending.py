@@ -7,7 +7,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from mirrors import add_path, consent, keys_at, keys_of, publish
 from datalad_mrishare.errors import RepoError
 from datalad_mrishare.repo.lending import lend, take_back
 from datalad_mrishare.repo.locks import sweep_after_kill
+from datalad_mrishare.repo.release import ReleaseRepository
 
 
 def seen(path: Path) -> tuple[int, ...]:
@@ -159,3 +160,45 @@ def test_nothing_is_taken_back_through_a_link(tmp_path: Path) -> None:
     sweep_after_kill(gitdir, gitdir.parent)
     assert (elsewhere / "mine").exists()
     assert not (gitdir / "annex/tmp/rsynctmp.1").exists()
+
+
+@pytest.mark.slow
+def test_across_file_systems_as_much_is_lent_at_once_as_there_is_room_for(
+    registered: Path, smalldisk: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The release repository is on a disk of 12 MiB, the content has 20."""
+    images = [f"sub-0{1 + n % 2}/func/sub-0{1 + n % 2}_task-{n}_bold.nii.gz" for n in range(4)]
+    for image in images:
+        (registered / image).write_bytes(os.urandom(5 << 20))
+    run(registered, "git", "annex", "add", "--quiet", ".")
+    run(registered, "git", "commit", "--quiet", "-m", "large")
+    consent(registered, ("sub-01", "given"), ("sub-02", "given"))
+    (registered / ".git/mrishare").rename(registered.parent / "before")
+    small = smalldisk(12)
+    (registered / ".git/mrishare").symlink_to(small)
+    place = add_path(registered, "mirror", "institution")
+    batches: list[int] = []
+
+    def lending(self: ReleaseRepository, keys: Sequence[str]) -> int:
+        batches.append(lend_keys(self, keys))
+        return batches[-1]
+
+    lend_keys = ReleaseRepository._lend
+    monkeypatch.setattr(ReleaseRepository, "_lend", lending)
+    files = [p for p in (registered / ".git/annex/objects").rglob("*") if p.is_file()]
+    before = {p: seen(p) for p in files}
+    location = run(registered, "git", "annex", "whereis", "--json")
+    publish(registered, "mirror")
+    assert len(batches) > 1 and sum(batches) == 8
+    assert keys_at(place) == keys_of(registered, "sub-01/", "sub-02/")
+    assert {p: seen(p) for p in files} == before and keys_at(small / "mirror") == set()
+    assert run(registered, "git", "annex", "whereis", "--json") == location
+    run(registered, "git", "annex", "fsck", "--fast")
+    # what does not fit alone is said, and nothing is left behind
+    (registered / images[0]).unlink()
+    (registered / images[0]).write_bytes(os.urandom(15 << 20))
+    run(registered, "git", "annex", "add", "--quiet", ".")
+    run(registered, "git", "commit", "--quiet", "-m", "larger")
+    with pytest.raises(RepoError, match="cannot be lent"):
+        publish(registered, "mirror")
+    assert keys_at(small / "mirror") == set()
