@@ -23,6 +23,7 @@ _SENTENCES = {
     "identity": "a commit or tag names {what}",
     "machine": "the steward's machine or account is told: {what}",
     "canary": "a word of the private list is there",
+    "header": "a content tells too much: {what}",
     "unread": "could not be looked into: {what}",
     "missing": "is promised and not there: {what}",
     "residue": "was permitted once and stays in the history: {what}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ..consent.grants import Deid
 from ..privacy.fields import columns_listed, sidecar_listed
+from ..privacy.told import CLOCK, Told
 from ..provenance.bids import BidsName
 from ..provenance.statements import Attestation
 
@@ -52,3 +53,17 @@ def clearance_attested(attested: Attestation | None, clearance: Deid) -> Deid:
     if attested is None or attested.deid is Deid.ANONYMOUS:
         return clearance
     return attested.deid
+
+
+def clearance_by_told(told: Told) -> Deid:
+    """How clean an image is at most that tells something beside its voxels.
+
+    The time of day of a scan, without the day, finds the person only for those who have the
+    list of scans; any text may be a name.
+
+    >>> clearance_by_told(Told(("clock",))).name, clearance_by_told(Told(("descrip",))).name
+    ('PSEUDONYMISED', 'IDENTIFIABLE')
+    """
+    if not told.places:
+        return Deid.ANONYMOUS
+    return Deid.PSEUDONYMISED if told.places == (CLOCK,) else Deid.IDENTIFIABLE

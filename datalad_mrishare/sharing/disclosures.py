@@ -11,6 +11,7 @@
     identity     somebody else than this software made a commit or tag
     machine      the steward's dataset, account or annex
     canary       a word of a private list
+    header       an image that tells more beside its voxels than the policy allows, or DICOM
     content      withheld content itself
     unread       a file of the storage that nobody could look into
     missing      what is promised there and is not

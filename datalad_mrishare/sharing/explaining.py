@@ -132,7 +132,7 @@ def decide_all(state: Snapshot, policy: Policy, at: date | None) -> list[Verdict
     resolver = Resolver(state.registry, day, known=at)
     linked = linked_subdatasets(state.checkout, state.commit, policy)
     judge = Judge(policy, resolver, day, state.participants, linked=linked)
-    verdicts = decide(state.facts(policy.commons, known=at), judge)
+    verdicts = decide(state.facts(policy.commons, known=at, looking=not policy.own), judge)
     if policy.own:
         return verdicts
     identity = dataset_id(state.checkout, state.commit)

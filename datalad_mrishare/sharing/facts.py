@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from ..consent.grants import Deid
 from ..consent.scopes import SUFFIXES, FileScope
+from ..privacy.told import SILENT, Told
 from ..provenance.bids import BidsName, bids_name
 from ..provenance.participants import participants_in_path
 from ..repo.collector import collector_at_rest
@@ -54,6 +55,8 @@ _INHERITED = (".json", ".bval", ".bvec")
 _OF_NOBODY = frozenset(
     "CHANGES LICENSE dataset_description.json .bidsignore .gitattributes".split()
 )
+#: kept in git, and looked through as text when a release is made
+_TEXTS = (".json", ".tsv", ".bval", ".bvec", ".md", ".txt", ".csv", ".rst", ".yaml", ".yml", ".py")
 #: they describe columns of a table; BIDS gives them no suffix
 _DESCRIBING = frozenset("participants.json samples.json genetic_info.json".split())
 
@@ -64,7 +67,8 @@ class Facts(NamedTuple):
     ``size`` in bytes is what its content takes in the annex, None when the key does not
     tell; for a file in git it is the size of the blob. ``participants`` are all whose data it
     holds, by its path, by a column, or by ``origin``: what lineage adds to the path, None where
-    that is nothing.
+    that is nothing. ``told`` is what the content tells beside its data, as far as
+    anybody could look.
     """
 
     entry: Entry
@@ -75,6 +79,7 @@ class Facts(NamedTuple):
     size: int | None
     finding: str | None = None
     origin: Origin | None = None
+    told: Told = SILENT
 
     @property
     def path(self) -> str:
@@ -150,6 +155,24 @@ def _with_origin(facts: Facts, origin: Origin) -> Facts:
     people = facts.participants | origin.people
     clearance = clearance_attested(origin.attested, facts.clearance)
     return facts._replace(participants=people, clearance=clearance, origin=origin)
+
+
+def with_told(facts: list[Facts], told: Mapping[str, Told]) -> list[Facts]:
+    """The same with what contents tell: by key, or by blob id of an image in git."""
+    if not told:
+        return facts
+    seen = [told.get(f.entry.key or f.entry.oid) for f in facts]
+    return [f if t is None else f._replace(told=t) for f, t in zip(facts, seen, strict=True)]
+
+
+def may_be_looked_into(entry: Entry) -> bool:
+    """Whether a file could ever leave whose bytes nobody else looks through: annexed, or in git
+    and no text by its name.
+    """
+    path = entry.path
+    if path.startswith(".datalad/") or _excluded(path.rpartition("/")[0]):
+        return False
+    return entry.key is not None or (entry.is_file and not path.endswith(_TEXTS))
 
 
 def _facts_of_many(entry: Entry, findings: Mapping[str, str]) -> Facts | None:

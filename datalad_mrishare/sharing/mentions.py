@@ -78,6 +78,11 @@ NAMED = Reason(
     "its path names a participant who is withheld or not in the dataset",
     "Rename it, or move it below that participant",
 )
+TOLD = Reason(
+    "mention",
+    "its header or its content names a participant who is withheld or not in the dataset",
+    "Take the name out of it, then datalad save and datalad mrishare-register",
+)
 NO_TEXT = Reason(
     "mention",
     "it cannot be looked through for names of participants who are withheld",

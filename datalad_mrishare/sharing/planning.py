@@ -113,10 +113,12 @@ class Planning:
         permitted = {v.facts.entry.key for v in self.verdicts if v.permit}
         missing = permitted - self.present
         objects = self.state.checkout.objects
+        # content that came while we looked is sent by the next run
+        unseen = frozenset() if self.policy.own else self.state.looked.unseen
         plan = make_plan(
             self.verdicts,
             present=self.present,
-            here={k for k in missing if k and find_object(objects, k)},
+            here={k for k in missing if k and k not in unseen and find_object(objects, k)},
             room=room,
             unit=self.unit,
             wishes=self._wishes(only),

@@ -196,7 +196,8 @@ class Preparation:
         self._find_linked(self.state.commit, self.policy)
         everyone, known = self.state.participants, self.options.known
         self.judge = Judge(self.policy, resolver, self.options.at, everyone, linked=self.linked)
-        facts = self.state.facts(self.policy.commons, known=known)
+        looking = not self.policy.own
+        facts = self.state.facts(self.policy.commons, known=known, looking=looking)
         self.verdicts: list[Verdict] = decide(facts, self.judge)
         self.tree: ReleaseTree | None = None
         if not self.policy.own:

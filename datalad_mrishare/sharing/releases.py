@@ -19,7 +19,7 @@ from ..provenance.bids import bids_name
 from ..repo.release import REVOKED_FILE
 from ..repo.trees import FILE, GITLINK, Entry
 from .facts import Facts, Kind
-from .mentions import NAMED, Mentions, against
+from .mentions import NAMED, TOLD, Mentions, against
 from .policies import Policy
 from .sidecars import Surroundings, directories, identifiers, rewritten
 from .subdatasets import GITMODULES, Linked, gitmodules
@@ -201,6 +201,8 @@ def _without_mentions(
     for v in verdicts:
         content = texts.get(v.facts.entry.oid) if v.facts.entry.key is None else None
         reason = None if content is None else against(content, v.facts.kind, mentions)
+        if v.facts.told.labels and mentions.found(" ".join(v.facts.told.labels)):
+            reason = TOLD
         if mentions.in_path(v.facts.path):
             reason = NAMED
         if reason:

@@ -24,7 +24,8 @@ from ..repo.history import annexed_in_history
 from ..repo.process import git_succeeds, git_text, meanwhile
 from ..repo.trees import LINK, Entry, read_blobs, read_directory, read_tree
 from ..repo.worktree import Checkout
-from .facts import Facts, facts_of
+from .facts import Facts, facts_of, may_be_looked_into, with_told
+from .looked import Looked, look
 from .origins import Origins
 from .policies import SIBLINGS_FILE, Policy, load_policies
 from .registry import load_registry, outside_digest, read_file_at
@@ -92,6 +93,17 @@ class Snapshot:
         return self.listed | self.with_data | self.registry.participants
 
     @cached_property
+    def looked(self) -> Looked:
+        """What contents tell beside their data, of those that could leave."""
+        could = [e for e in self.entries if may_be_looked_into(e)]
+        memory, path = self.checkout.ours / "looked.json", self.checkout.path
+
+        def metadata() -> Mapping[str, Mapping[str, Values]]:
+            return read_logs(path, locations=False).metadata
+
+        return look(could, metadata, self.checkout.objects, memory, self.contents)
+
+    @cached_property
     def lineage(self) -> Lineage:
         """What was made from what, in the whole history."""
         return self.tracing() if self.tracing else _trace(self.checkout, self.commit)
@@ -113,7 +125,9 @@ class Snapshot:
         origin, named = self.origins().of(entry), participants_in_path(entry.path)
         return named if origin is None else named | origin.people
 
-    def facts(self, commons: Sequence[str] = (), *, known: date | None = None) -> list[Facts]:
+    def facts(
+        self, commons: Sequence[str] = (), *, known: date | None = None, looking: bool = False
+    ) -> list[Facts]:
         """Facts about every file; the same list each time for the same question.
 
         Parameters
@@ -122,11 +136,15 @@ class Snapshot:
             Patterns of further commons.
         known : date, optional
             Only attestations recorded up to this day count.
+        looking : bool
+            With what contents tell beside their data, which matters to whoever decides about a
+            sibling beyond own storage.
         """
-        asked = tuple(commons), known
+        asked = tuple(commons), known, looking
         if asked not in self._facts:
             texts, findings, origins = self.contents, self.findings, self.origins(known)
-            self._facts[asked] = facts_of(self.entries, texts, findings, asked[0], origins)
+            found = facts_of(self.entries, texts, findings, asked[0], origins)
+            self._facts[asked] = with_told(found, self.looked.told) if looking else found
         return self._facts[asked]
 
     def former(self, keys: Iterable[str]) -> list[Facts]:
@@ -138,7 +156,7 @@ class Snapshot:
         return facts_of(entries, lambda _: {}, self.findings, (), self.origins())
 
     @cached_property
-    def _facts(self) -> dict[tuple[tuple[str, ...], date | None], list[Facts]]:
+    def _facts(self) -> dict[tuple[tuple[str, ...], date | None, bool], list[Facts]]:
         return {}
 
     @cached_property

@@ -19,11 +19,13 @@ from ..consent.grants import Deid, meet
 from ..consent.records import Record, Then
 from ..consent.resolution import Resolution, Resolver
 from ..consent.scopes import FileScope
+from ..privacy.told import DICOM, Told, in_words
 from ..provenance.bids import bids_name
 from ..provenance.participants import participants_in_path
 from ..repo.collector import collector_at_rest
 from ..repo.keys import is_checksum
 from .anonymous import against_anonymous, claims_anonymous, counts_anonymous
+from .clearance import clearance_by_told
 from .facts import Facts, Kind, some_of
 from .policies import EVERYONE, Policy
 
@@ -34,9 +36,10 @@ class Reason:
 
     ``component`` is one of the grant components, or ``participant`` (nobody known is in
     it), ``lineage`` (nobody can tell whose it is), ``contradiction`` (path and lineage disagree),
-    ``excluded``, ``subdataset``, ``select``, ``finding``, ``identity``, ``content``,
-    ``mention``, ``table``, ``withdrawn``. ``sentence`` tells no decision of a participant and
-    may stand in any result record; ``detail`` may, and is for :mod:`.explaining` only.
+    ``excluded``, ``subdataset``, ``select``, ``finding``, ``header-text``, ``identity``,
+    ``content``, ``mention``, ``table``, ``withdrawn``. ``sentence`` tells no decision of a
+    participant and may stand in any result record; ``detail`` may, and is for
+    :mod:`.explaining` only.
     """
 
     component: str
@@ -112,6 +115,8 @@ class Judge:
         if facts.kind is Kind.EXCLUDED:
             return (_EXCLUDED,)
         reasons, key = self._shared(facts), facts.entry.key
+        if DICOM in facts.told.places and not reasons:
+            return (_DICOM,)
         if key and not reasons and not is_checksum(key):
             return (_TELLING,)  # of what is withheld anyway nobody has to mend it
         return reasons
@@ -131,6 +136,8 @@ class Judge:
         reasons = self.people(facts.participants, facts.scope, facts.clearance)
         if facts.finding:
             reasons = (*reasons, _finding(facts.finding))
+        if facts.told.places:
+            reasons += self._told(facts)
         return reasons
 
     def _of_origin(self, facts: Facts) -> tuple[Reason, ...] | None:
@@ -144,6 +151,17 @@ class Judge:
         if counts_anonymous(facts):
             return (_finding(facts.finding),) if facts.finding else ()
         return None
+
+    def _told(self, facts: Facts) -> tuple[Reason, ...]:
+        """The reason against an image that is clean enough but for what its header tells."""
+        clearance = clearance_by_told(facts.told)
+        attested = facts.origin.attested if facts.origin else None
+        if clearance >= facts.clearance or attested:  # somebody has looked at this very content
+            return ()
+        without = self.people(facts.participants, facts.scope, facts.clearance)
+        if self.people(facts.participants, facts.scope, clearance) == without:
+            return ()
+        return (_header_text(facts.told, clearance),)
 
     def people(
         self, participants: frozenset[str], scope: FileScope, clearance: Deid
@@ -231,6 +249,11 @@ _TELLING = Reason(
     "Name it by its checksum: git annex get FILE, git annex migrate --backend SHA256E FILE, then"
     " datalad save and datalad mrishare-register",
 )
+_DICOM = Reason(
+    "finding",
+    "it is a DICOM file, which tells the name and number of a patient",
+    "Convert it to NIfTI, and keep it below sourcedata",
+)
 _NOT_SELECTED = Reason("select", "not selected by the policy", "Change `select` of the policy")
 _NOBODY = Reason(
     "participant",
@@ -287,6 +310,15 @@ def _finding(word: str) -> Reason:
         "finding",
         f"registration found the image {word}, so nobody can tell what is in it",
         "Replace the file and register again: datalad mrishare-register",
+    )
+
+
+def _header_text(told: Told, clearance: Deid) -> Reason:
+    return Reason(
+        "header-text",
+        f"it has {in_words(told.places)}, and counts as {clearance.name.lower()} for that",
+        "Empty it in the image (nibabel: image.header['descrip'] = b'', header.extensions.clear();"
+        " gzip -n keeps no name), then datalad save and datalad mrishare-register",
     )
 
 

@@ -20,10 +20,13 @@ from functools import cached_property
 from pathlib import Path
 
 from .. import __version__
+from ..consent.grants import Deid
 from ..consent.records import Then
 from ..consent.resolution import Resolver
 from ..errors import InputError, MriShareError, RepoError, SiblingError
+from ..privacy.looking import look_into
 from ..privacy.needles import Needles
+from ..privacy.told import DICOM, Told, in_words
 from ..repo import listing, strangers
 from ..repo.annexbranch import read_logs
 from ..repo.cloud import credentials
@@ -37,6 +40,7 @@ from ..repo.remotes import Place, place_of, remotes, resolved_url
 from ..repo.transfer import keys_present
 from ..repo.trees import read_tree
 from ..repo.worktree import Checkout
+from .clearance import clearance_by_told
 from .digests import policy_digest, registry_digest
 from .disclosures import Finding, Grouped, Secrets, group
 from .explaining import decide_all
@@ -297,7 +301,7 @@ class Verification:
         words = {str(path), os.path.realpath(path), self.checkout.uuid}
         for variable in ("user.name", "user.email"):
             words.add(git_text(path, "config", "--get", variable, ok=(0, 1)))
-        words.add(socket.gethostname())
+        words |= {socket.gethostname(), os.path.expanduser("~")}
         known = remotes(path)
         depends = known[self.name].depends if self.name in known else None
         words |= {r.uuid or "" for n, r in known.items() if n not in (self.name, depends)}
@@ -431,8 +435,23 @@ class Verification:
     def _read_content(self, clone: Path, paths: Mapping[str, str]) -> None:
         for key, path in paths.items():
             found = find_object(clone / ".git/annex/objects", key)
-            if found is None or not self.asked.canaries:
+            if found is None:
+                continue
+            if told := look_into(found, path):
+                self._note(self._told(told, f"content of {path}"))
+            if not self.asked.canaries:
                 continue
             self._looked_into.add(key)
             words = self.secrets.canaries.found_in(strangers.read_pieces(found))
             self._note(Finding("canary", w, f"content of {path}") for w in sorted(words))
+
+    def _told(self, told: Told, where: str) -> Iterator[Finding]:
+        """What a content names beside its data, and what is too much for the policy."""
+        if self.secrets.mentions is None:
+            return
+        for label in sorted(self.secrets.mentions.all(" ".join(sorted(told.labels)))):
+            yield Finding("participant", label, where)
+        if DICOM in told.places:
+            yield Finding("header", "the name and number of a patient (DICOM)", where)
+        elif clearance_by_told(told) < (self.policy.grant.deid or Deid.IDENTIFIABLE):
+            yield Finding("header", in_words(told.places), where)

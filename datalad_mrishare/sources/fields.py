@@ -6,9 +6,9 @@ The participant is not among the fields, the registry alone speaks about people.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 
+from ..privacy.told import LABELS, OF, TEXT, as_metadata, mark
 from ..provenance.bids import ENTITIES, bids_name
 from .headers import Damage, Header
 
@@ -16,10 +16,10 @@ Fields = dict[str, frozenset[str]]
 
 PREFIX = "mri-"
 FINDING = "mri-finding"
-#: which content the header fields are about: git-annex gives a new version of a file the
-#: metadata of the former one
-OF = "mri-of"
-HEADER_FIELDS = ("mri-dim", "mri-zooms-mm", "mri-tr-s", "mri-dtype", "mri-units", FINDING, OF)
+HEADER_FIELDS = (
+    *("mri-dim", "mri-zooms-mm", "mri-tr-s", "mri-dtype", "mri-units"),
+    *(TEXT, LABELS, FINDING, OF),
+)
 NAME_FIELDS = (
     *("mri-suffix", "mri-datatype", "mri-extension"),
     *(PREFIX + entity for entity in ENTITIES if entity != "sub"),
@@ -70,12 +70,10 @@ def header_fields(header: Header | Damage) -> dict[str, str]:
 
 
 def is_indexed(key: str, fields: Mapping[str, frozenset[str]]) -> bool:
-    """Whether the header of a key was read before, and not only that of a former version."""
-    return fields.get(OF, frozenset()) == {_mark(key)}
-
-
-def _mark(key: str) -> str:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    """Whether the header of a key was read before, with the text in it, and not only that of
+    a former version.
+    """
+    return fields.get(OF, frozenset()) == {mark(key)} and (TEXT in fields or FINDING in fields)
 
 
 def wanted_fields(
@@ -101,13 +99,17 @@ def wanted_fields(
         for name, value in name_fields(path).items():
             fields.setdefault(name, set()).add(value)
         if path in headers:
-            for name, value in header_fields(headers[path]).items():
+            header = headers[path]
+            for name, value in header_fields(header).items():
                 fields.setdefault(name, set()).add(value)
-            fields[OF] = {_mark(key)}
+            if isinstance(header, Header):
+                for name, values in as_metadata(header.told).items():
+                    fields.setdefault(name, set()).update(values)
+            fields[OF] = {mark(key)}
         elif key not in fresh and is_indexed(key, current.get(key, {})):
             for name in HEADER_FIELDS:
-                if values := current.get(key, {}).get(name):
-                    fields.setdefault(name, set()).update(values)
+                if kept := current.get(key, {}).get(name):
+                    fields.setdefault(name, set()).update(kept)
     return {
         key: {name: frozenset(values) for name, values in fields.items()}
         for key, fields in gathered.items()

@@ -12,10 +12,12 @@ import stat
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
+from ..privacy.looking import look_at
+from ..privacy.told import SILENT, Told
 from .findings import Kind
 
 _CHUNK = 1 << 18
@@ -29,13 +31,15 @@ EXTENSIONS = (".nii", ".nii.gz")
 @dataclass(frozen=True, slots=True)
 class Header:
     """Shape; voxel size in mm; repetition time in s (None: not a series, or unknown unit);
-    data type as numpy names it; spatial and temporal unit as the header names them."""
+    data type as numpy names it; spatial and temporal unit as the header names them; what is
+    told beside the image."""
 
     dim: tuple[int, ...]
     zooms_mm: tuple[float, ...]
     tr_s: float | None
     dtype: str
     units: tuple[str, str]
+    told: Told = SILENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,11 @@ def _read(stream: IO[bytes], name: str, size: int) -> Header | Damage:
         damage = Damage(Kind.TRUNCATED, f"has {size} of {needed} bytes")
     else:
         damage = None
-    return damage or header
+    if damage:
+        return damage
+    stream.seek(0)
+    told = look_at(stream, size, name)
+    return replace(header, told=told) if told != SILENT else header
 
 
 def _pieces(stream: IO[bytes]) -> Iterator[bytes]:

@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import nibabel
+import numpy as np
 import pytest
 from builders import remove, run
 from leaks import world
@@ -269,6 +271,7 @@ def test_a_ria_store(registered: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_all_canaries(tmp_path: Path) -> None:
     dataset, canaries = world.build(tmp_path)
     place = bare(tmp_path / "hand.git")
@@ -277,8 +280,10 @@ def test_all_canaries(tmp_path: Path) -> None:
     told(dataset, code=1)  # some of it cannot be shared, and is told
     words = tmp_path / "private.txt"
     words.write_text("".join(f"{c}\n" for c in canaries))
-    found = verified(dataset, "mir", code=0, canaries=str(words), content=True)
-    assert kinds(found) == {}
+    found = verified(dataset, "mir", code=1, canaries=str(words), content=True)
+    # what headers of one who permits tell may go to a sibling that takes what is identifiable
+    own = {str(n) for n, c in enumerate(canaries, start=1) if c.startswith(world.HEADERS)}
+    assert kinds(found) == {"canary": own} and len(own) == 9
     run(dataset, "git", "push", "--quiet", "--mirror", "hand")
     seen = kinds(verified(dataset, "hand", code=1, canaries=str(words)))["canary"]
     # what stands in annexed content, stashes and configuration was not pushed
@@ -303,3 +308,32 @@ def test_what_cannot_be_verified(
     run(shared, "git", "remote", "add", "gone", str(tmp_path / "gone.git"))
     (res,) = verified(shared, name, code=1, **options)
     assert says in res["message"]
+
+
+def test_what_contents_tell_at_a_sibling_filled_by_hand(registered: Path) -> None:
+    image = nibabel.Nifti1Image(np.zeros((2, 2, 2), np.int16), np.eye(4))
+    image.header["descrip"] = b"like sub-03"
+    files = {
+        "sub-01/func/sub-01_task-new_bold.nii.gz": gzip.compress(image.to_bytes(), mtime=0),
+        "sub-01/anat/sub-01_T1w.dcm": b"\0" * 128 + b"DICMx",
+    }
+    for path, content in files.items():
+        (registered / path).write_bytes(content)
+    run(registered, "git", "annex", "add", "--force-large", *files)
+    run(registered, "git", "commit", "--quiet", "-m", "by hand")
+    consent(registered, ("sub-01", "given"))
+    place = bare(registered.parent / "hand.git")
+    run(place, "git", "annex", "init", "--quiet", "hand")
+    branches = ("main", "git-annex:synced/git-annex")
+    run(registered, "git", "push", "--quiet", "--no-verify", str(place), *branches)
+    run(registered, "git", "remote", "add", "hand", str(place))
+    run(registered, "git", "annex", "copy", "--quiet", "--to", "hand", *files)
+    found = verified(registered, "hand", code=1, content=True, policy="public")
+    assert kinds(found)["header"] == {
+        "the name and number of a patient (DICOM)",
+        "text in the field descrip",
+    }
+    (named,) = [r for r in found if r.get("first") == f"content of {next(iter(files))}"]
+    assert (named["kind"], named["what"]) == ("header", "text in the field descrip")
+    allowed = verified(registered, "hand", code=1, content=True)
+    assert kinds(allowed)["header"] == {"the name and number of a patient (DICOM)"}

@@ -96,6 +96,7 @@ def test_headers_become_metadata(registered: Path) -> None:
         "mri-tr-s": ["2"],
         "mri-dtype": ["int16"],
         "mri-units": ["mm,sec"],
+        "mri-text": ["none"],
     }
 
 
