@@ -44,6 +44,8 @@ def secrets(dataset: Path, canaries: list[str]) -> list[str]:
     keys = keys_of(dataset, *(f"{p}/" for p in world.WITHHELD))
     ours = ["consent.tsv", "siblings.yaml", str(dataset), str(dataset.parent)]
     uuid = run(dataset, "git", "config", "annex.uuid").strip()
+    # these siblings take what is identifiable
+    canaries = [c for c in canaries if not c.startswith(world.HEADERS)]
     return [*canaries, *world.WITHHELD, *keys, *ours, *world.host(), uuid]
 
 
@@ -142,9 +144,7 @@ def test_what_an_old_clone_still_holds_and_how_it_is_purged(registered: Path) ->
     run(clone, "git", "pull", "--quiet", "--ff-only")
     assert not (clone / "sub-02").exists()
     assert keys_at(clone) == gone | kept  # all of it is still there
-    page = (Path(__file__).parents[2] / "docs/release.md").read_text()
-    (command,) = (line for line in page.splitlines() if "revoked.tsv |" in line)
-    run(clone, "sh", "-c", command)
+    run(clone, "sh", "-c", purge())
     assert keys_at(clone) == kept
     run(clone, "git", "annex", "fsck", "--quiet")
     assert set(scanner.scan(clone, ["sub-02"])) == {"sub-02"}  # names stay in the history
@@ -164,6 +164,9 @@ class Study:
     def __init__(self, dataset: Path, seed: int):
         self.dataset, self.random = dataset, random.Random(seed)
         self.people = [f"sub-{n:02d}" for n in range(1, 5)]
+        self.labels = {*self.people}
+        #: paths of content that stood under another name before
+        self.renamed: set[str] = set()
         self.denial: dict[str, str | None] = {}
         self.words: dict[str, dict[str, str]] = {p: {} for p in self.people}
         self.all: set[str] = set()
@@ -176,7 +179,12 @@ class Study:
         self.round += 1
         for person in self.random.sample(self.people[:-1], 2):
             self._say(person)
+        if self.round % 4 == 3:  # the last one never permits, under no name
+            self._rename(-1)
+        if self.round % 6 == 5:
+            self._rename(self.random.randrange(3))
         for person in self.people:
+            self._move(person)
             self._touch(person)
         run(self.dataset, "git", "annex", "add", "--quiet", ".")
         run(self.dataset, "git", "commit", "--quiet", "-m", f"changes of {' '.join(self.people)}")
@@ -193,8 +201,32 @@ class Study:
     def permitting(self) -> set[str]:
         return {p for p, denial in self.denial.items() if denial is None}
 
+    def _rename(self, number: int) -> None:
+        """Somebody gets another label, of whom nothing is on record under it."""
+        old = self.people[number]
+        new = self.people[number] = f"sub-{self.round:d}{old[-1]}"
+        run(self.dataset, "git", "mv", old, new)
+        for path in tree_of(self.dataset, "HEAD"):
+            if path.startswith(f"{old}/"):
+                target = path.replace(old, new)
+                run(self.dataset, "git", "mv", path.replace(old, new, 1), target)
+        files, self.words[old] = self.words[old], {}
+        self.words[new] = {path.replace(old, new): word for path, word in files.items()}
+        self.renamed |= self.words[new].keys()
+        self.labels.add(new)
+
+    def _move(self, person: str) -> None:
+        """One of the files gets another name."""
+        files = self.words[person]
+        if not files:
+            return
+        path = self.random.choice(sorted(files))
+        moved = path.replace("_run-", f"_acq-{self.round}_run-")
+        run(self.dataset, "git", "mv", path, moved)
+        files[moved] = files.pop(path)
+
     def _say(self, person: str) -> None:
-        token, lifts = f"r{self.round}{person[4:]}", self.denial.get(person, "")
+        token, lifts = f"r{self.round}x{person[4:]}", self.denial.get(person, "")
         if person in self.permitting:
             said, self.denial[person] = "withdrawn\tn/a", token
         else:
@@ -219,6 +251,7 @@ class Study:
             text = json.dumps({"TaskName": word})
             target.write_bytes(text.encode() if kind.endswith("json") else word.encode() * 50)
             files[path] = word
+            self.renamed.discard(path)
             self.all.add(word)
 
 
@@ -235,15 +268,60 @@ def test_rounds_of_changes_never_tell_of_who_never_permitted(registered: Path, r
         run(clone, "git", "pull", "--quiet", "--ff-only")
         assert run(clone, "git", "rev-parse", "HEAD").strip() == last
     never = study.all - study.released
-    strangers = set(study.people) - study.ever
-    assert len(never) > 2 * rounds and len(study.released) > rounds and "sub-04" in strangers
+    strangers = study.labels - study.ever
+    assert len(never) > 2 * rounds and len(study.released) > rounds
+    assert {label for label in study.labels if label.endswith("4")} <= strangers
+    assert len(strangers) > rounds // 4
     # versions that were never released, and people who never permitted: in no object ever
     assert scanner.scan(place, [*never, *strangers]) == {}
     now = run(place, "git", "log", "-1", "-p", "--format=", "--root", "main")
     assert "consent" not in now
     in_tree = {p for p in tree_of(place) if p.startswith("sub-")}
-    assert in_tree >= {path for p in study.permitting for path in study.words[p]}
+    ours = {path for p in study.permitting for path in study.words[p]}
+    assert in_tree >= ours - study.renamed and len(ours - study.renamed) > 2
     assert {p.split("/")[0] for p in in_tree} <= study.permitting
+
+
+@pytest.mark.slow
+def test_permitted_in_round_3_and_withdrawn_in_round_7(registered: Path) -> None:
+    place = add_path(registered, "mirror", "institution")
+    consent(registered, ("sub-01", "given"))
+    bold = registered / "sub-02/func/sub-02_task-rest_bold.nii.gz"
+    held, released, clone = set[str](), set[str](), registered.parent / "old"
+    for number in range(1, 9):
+        if number in (3, 7):
+            consent(registered, ("sub-02", "given" if number == 3 else "withdrawn"))
+        bold.unlink()
+        bold.write_bytes(f"version {number}".encode() * 9)
+        run(registered, "git", "annex", "add", "--quiet", str(bold))
+        run(registered, "git", "commit", "--quiet", "-m", f"sub-02 {number}")
+        publish(registered, "mirror")
+        if 3 <= number < 7:
+            released |= keys_of(registered, "sub-02/")
+            assert keys_of(registered, "sub-02/") <= keys_at(place)
+        if number == 5:
+            run(registered.parent, "git", "clone", "--quiet", str(place), "old")
+            run(clone, "git", "annex", "get", "--quiet", ".")
+            held = keys_at(clone)
+    kept = keys_of(registered, "sub-01/")
+    assert len(released) == 5 and keys_at(place) == kept  # an image, and four versions of another
+    assert not any("sub-02" in path for path in tree_of(place))
+    assert set(revoked(place)) == released
+    versions = {f"version {number}" for number in range(1, 9)}
+    assert scanner.scan(place, versions) == {}
+    # the owner of an old clone follows docs/release.md
+    run(clone, "git", "pull", "--quiet", "--ff-only")
+    assert keys_at(clone) == held and held - kept
+    run(clone, "sh", "-c", purge())
+    assert keys_at(clone) == kept
+    assert scanner.scan(clone, versions) == {}
+
+
+def purge() -> str:
+    """The command of docs/release.md that drops what was revoked."""
+    page = (Path(__file__).parents[2] / "docs/release.md").read_text()
+    (command,) = (line for line in page.splitlines() if "revoked.tsv |" in line)
+    return command
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,18 @@
 """A dataset with a canary in every place where a secret can sit.
 
 ``sub-01`` permits; ``sub-02`` refused, ``sub-03`` withdrew, of ``sub-04`` nothing is on
-record. Each canary has a name that tells where it was put.
+record. Each canary has a name that tells where it was put. Those in ``HEADERS`` are in images of
+``sub-01``: a sibling that takes what is identifiable may have them, and no other.
 """
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import os
 import socket
+import struct
 from pathlib import Path
 
 import nibabel
@@ -23,6 +26,7 @@ from datalad_mrishare.sources.register import register
 
 WITHHELD = ("sub-02", "sub-03", "sub-04")
 FORM = "obc-gdpr-ult-1.1.0"
+HEADERS = "canaryOwn"
 STEWARD = ("Canary Stewardname", "canary.mail@hospital.example")
 
 
@@ -51,6 +55,8 @@ def build(parent: Path) -> tuple[Path, list[str]]:
     _plant_in_tables(dataset, birds)
     _plant_in_texts(dataset, birds)
     _plant_in_image(dataset, birds)
+    _plant_in_own_images(dataset, birds)
+    _plant_in_dicom(dataset, birds)
     register(dataset)
     _plant_after_registration(dataset, birds)
     _plant_in_history(dataset, birds)
@@ -71,17 +77,19 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _image(path: Path, descrip: str = "", aux: str = "", extension: str = "") -> None:
-    """A small image, different for each path."""
+def _image(path: Path, extension: str = "", **fields: str) -> Path:
+    """A small image, different for each path, with text in ``fields`` of its header."""
     seed = int.from_bytes(os.fspath(path).encode(), "little")
     values = np.random.default_rng(seed).integers(0, 99, (8, 8, 8, 2), dtype=np.int16)
     image = nibabel.Nifti1Image(values, np.eye(4))
-    image.header["descrip"], image.header["aux_file"] = descrip.encode(), aux.encode()
+    for field, text in fields.items():
+        image.header[field] = text.encode()
     if extension:
         comment = nibabel.nifti1.Nifti1Extension("comment", extension.encode())
         image.header.extensions.append(comment)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(image.to_bytes(), mtime=0))
+    return path
 
 
 def _plant_in_names(dataset: Path, birds: Canaries) -> None:
@@ -142,21 +150,57 @@ def _plant_in_texts(dataset: Path, birds: Canaries) -> None:
 
 
 def _plant_in_image(dataset: Path, birds: Canaries) -> None:
-    words = birds("descrip"), birds("aux file"), birds("header extension")
-    _image(dataset / "sub-04/func/sub-04_task-rest_bold.nii.gz", *words)
+    words = {"descrip": birds("descrip"), "aux_file": birds("aux file")}
+    image = dataset / "sub-04/func/sub-04_task-rest_bold.nii.gz"
+    _image(image, birds("header extension"), **words)
+
+
+def _plant_in_own_images(dataset: Path, birds: Canaries) -> None:
+    """Every place of an image that holds text: of one who permits, and about that person."""
+
+    def own(task: str) -> Path:
+        return dataset / f"sub-01/func/sub-01_task-{task}_bold.nii.gz"
+
+    fields = {"descrip": "own descrip", "aux_file": "own aux", "intent_name": "own it"}
+    for field, place in {**fields, "db_name": "own db"}.items():
+        _image(own(field.replace("_", "")), **{field: birds(place)})
+    _image(own("extension"), extension=birds("own extension"))
+    raw = gzip.decompress(_image(own("behind")).read_bytes())
+    own("behind").write_bytes(gzip.compress(raw + birds("own behind").encode(), mtime=0))
+    moved = raw[:108] + struct.pack("<f", 400) + raw[112:352]
+    hidden = birds("own gap").encode().ljust(48, b"\0")
+    own("gap").write_bytes(gzip.compress(moved + hidden + raw[352:], mtime=0))
+    name = birds("own name in gzip")
+    with own("gz").open("wb") as file, gzip.GzipFile(name, "wb", fileobj=file) as packed:
+        packed.write(raw)
+    _image(own("mention"), descrip=f"like sub-03 {birds('header mention')}")
+
+
+def _plant_in_dicom(dataset: Path, birds: Canaries) -> None:
+    for path, place in (
+        ("sourcedata/sub-01/0001.dcm", "dicom in sourcedata"),
+        ("sub-01/anat/sub-01_acq-raw_T1w.dcm", "misplaced dicom"),
+    ):
+        name = birds(place).encode()
+        name += b" " * (len(name) % 2)
+        element = struct.pack("<2H2sH", 0x0010, 0x0010, b"PN", len(name)) + name
+        _write(dataset / path, "").write_bytes(b"\0" * 128 + b"DICM" + element)
 
 
 def _plant_after_registration(dataset: Path, birds: Canaries) -> None:
     """What registration would not let through, but somebody may have saved before or after."""
     note = _write(dataset / "derivatives/pipe/README", f"sub-03 {birds('annexed readme')}\n")
-    run(dataset, "git", "annex", "add", "--force-large", str(note))
+    told = _write(
+        dataset / "sub-01/beh/sub-01_task-x_stim.txt", f"SUB-03 {birds('annexed text')}\n"
+    )
+    run(dataset, "git", "annex", "add", "--force-large", str(note), str(told))
+    by_hand = dataset / "sub-01/func/sub-01_task-byhand_bold.nii.gz"
+    _image(by_hand, descrip=birds("own saved by hand"))
+    run(dataset, "git", "annex", "add", str(by_hand))
     worm = dataset / f"sub-03_{birds('name in a key')}.nii.gz"
     _image(worm)
     run(dataset, "git", "annex", "add", "--backend=WORM", worm.name)
     run(dataset, "git", "mv", worm.name, "sub-01/func/sub-01_task-worm_bold.nii.gz")
-    target = os.readlink(dataset / "sub-01/func/sub-01_task-rest_bold.nii.gz")
-    absolute = f"/home/{birds('absolute link')}/{target.lstrip('./')}"
-    os.symlink(absolute, dataset / "sub-01/func/sub-01_task-abs_bold.nii.gz")
     config = str(dataset / ".datalad/config")
     run(dataset, "git", "config", "-f", config, "datalad.containers.x.image", birds("config"))
     sub = dataset.parent / "other"
@@ -169,12 +213,18 @@ def _plant_after_registration(dataset: Path, birds: Canaries) -> None:
     author = f"{birds('author name')} <{birds('author mail')}@hospital.example>"
     message = ("-m", birds("commit subject"), "-m", birds("commit body"))
     run(dataset, "git", "commit", "--quiet", "--author", author, *message)
+    target = os.readlink(dataset / "sub-01/func/sub-01_task-rest_bold.nii.gz")
+    absolute = f"/home/{birds('absolute link')}/.{target.lstrip('./')}"
+    os.symlink(absolute, dataset / "sub-01/func/sub-01_task-abs_bold.nii.gz")
+    run(dataset, "git", "add", "sub-01/func/sub-01_task-abs_bold.nii.gz")
+    # git-annex would make it relative before it is committed
+    run(dataset, "git", "-c", "core.hooksPath=/dev/null", "commit", "--quiet", "-m", "link")
 
 
 def _image_unlocked(dataset: Path, path: Path, descrip: str) -> None:
     run(dataset, "git", "annex", "unlock", str(path.relative_to(dataset)))
     path.unlink()
-    _image(path, descrip)
+    _image(path, descrip=descrip)
 
 
 def _plant_in_history(dataset: Path, birds: Canaries) -> None:
@@ -211,6 +261,22 @@ def _plant_in_annex(dataset: Path, birds: Canaries) -> None:
     disk.mkdir()
     config = ("type=directory", f"directory={disk}", "encryption=none")
     run(dataset, "git", "annex", "initremote", "disk", *config)
+    _configure_remote(dataset, birds("embedded credentials"), birds("account in a configuration"))
+
+
+def _configure_remote(dataset: Path, secret: str, account: str) -> None:
+    """A remote whose password is embedded; git-annex itself would have to reach it for that."""
+    creds = base64.b64encode(f"key\n{secret}\n".encode()).decode()
+    line = (
+        "11111111-aaaa-4bbb-8ccc-222222222222 type=S3 name=cloud bucket=x encryption=none"
+        f" embedcreds=yes s3creds={creds} host={account}.example timestamp=1700000000s\n"
+    )
+    stream = (
+        "commit refs/heads/synced/git-annex\ncommitter x <x@x> 1700000000 +0000\ndata 1\nx\n"
+        f"M 100644 inline remote.log\ndata {len(line)}\n{line}\n"
+    )
+    run(dataset, "git", "fast-import", "--quiet", "--force", input=stream.encode())
+    run(dataset, "git", "annex", "merge", "--quiet")
 
 
 def _consent(dataset: Path, birds: Canaries) -> None:
