@@ -240,7 +240,7 @@ class Study:
         files = self.words[person]
         if files and self.random.random() < 0.3:
             path = self.random.choice(sorted(files))
-            run(self.dataset, "git", "rm", "--quiet", path)
+            run(self.dataset, "git", "rm", "--quiet", "--force", path)
             del files[path]
         for kind in self.random.sample(("bold.nii.gz", "bold.json", "T1w.nii.gz"), 2):
             where = "anat" if "T1w" in kind else "func"
