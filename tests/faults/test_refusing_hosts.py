@@ -25,11 +25,12 @@ FAR = ("git", "ria", "rsync")
 
 
 def published(dataset: Path, code: int, *to: str) -> dict[str, dict[str, Any]]:
-    """What is said of each sibling, by default of all: its last record."""
+    """What is said of each sibling, by default of all: its last error, or its last record."""
     names = [word for name in to for word in ("--to", name)] or ["--all"]
     argv = ("datalad", "-f", "json", "mrishare-publish", *names)
     out = run(dataset, *argv, ok=(code,))
     found = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    found.sort(key=lambda r: r["status"] == "error")
     return {r["to"]: r for r in found if "to" in r}
 
 
