@@ -9,6 +9,7 @@
     |- Refused              a whole command was refused before it changed anything
     |- Busy                 another process holds the lock and did not let go in time
     `- RepoError            git or git-annex failed
+       `- NotTaken          a sibling did not take the names of what it has the content of
 
 A refusal by policy of single files is not an error: it is a result record.
 """
@@ -72,3 +73,7 @@ class Busy(MriShareError):
 
 class RepoError(MriShareError):
     """git or git-annex did not do what was asked."""
+
+
+class NotTaken(RepoError):
+    """A sibling did not take the git half, while content may have arrived there."""

@@ -31,6 +31,7 @@ def to_parts(report, to):
         reports.TakenBackReport: _taken_back,
         reports.PushedReport: _pushed,
         reports.NewRootReport: _new_root,
+        reports.NotTakenReport: _not_taken,
         reports.ProblemReport: _problem,
         reports.PlanFileReport: _plan_file,
         reports.ChecksumReport: _checksum,
@@ -138,17 +139,25 @@ def _taken_back(report, to):
 
     status = "error" if report.failed else "ok"
     keys = len(report.paths)
-    message = f"{count(keys, 'object')} ({format_size(report.size)}) no longer permitted or"
-    message += " replaced" + (", would be dropped there" if report.planned else "")
+    said = []
+    if keys or not report.parts:
+        words = f"{count(keys, 'object')} ({format_size(report.size)}) no longer permitted or"
+        said.append(f"{words} replaced" + (", would be dropped there" if report.planned else ""))
+    if report.parts:
+        left = f"{count(report.parts, 'part')} that interrupted transfers had left there"
+        said.append(f"{left}, of what may not be there")
     if report.failed:
         reasons = sorted(set(report.failed.values()))
-        message += f"; {count(len(report.failed), 'object')} could not be dropped: {reasons[0]}"
+        failed = count(len(report.failed), "object")
+        said.append(f"{failed} could not be dropped: {reasons[0]}")
+    message = "; ".join(said)
     if not report.recall:
         message += ". Nothing can be recalled from there (recall: no): copies made of it remain"
     fields = {
         "type": "unit",
         "outcome": "taken back",
         "keys": keys,
+        "parts": report.parts,
         "listed": dict(report.paths),
         "lines": sorted(path for path in report.paths.values() if path),
         "bytes": report.size,
@@ -200,6 +209,12 @@ def _new_root(report, to):
     return "ok", message, fields
 
 
+def _not_taken(report, to):
+    message = f"{report.where}: {report.what}. {report.remedy}"
+    fields = {"what": report.what, "where": report.where, "remedy": report.remedy}
+    return "error", message, {"outcome": "not released", **fields}
+
+
 def _problem(report, to):
     message = f"{report.where}: {report.what}. {report.remedy}"
     fields = {"what": report.what, "where": report.where, "remedy": report.remedy}
@@ -236,7 +251,7 @@ def _summary(report, to):
     if incomplete:
         message += f", {count(incomplete, 'unit')} incomplete"
     status = "ok" if report.changed or report.dry_run else "notneeded"
-    if status == "notneeded":
+    if status == "notneeded" and report.complete:
         message += ". Nothing to do: the sibling has all that it may have and has room for"
     fields = {
         "outcome": "summary",

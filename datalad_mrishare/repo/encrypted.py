@@ -71,6 +71,14 @@ def check_recipients(settings: Mapping[str, str], where: str) -> None:
         )
 
 
+def can_read(settings: Mapping[str, str]) -> bool:
+    """Whether what lies in an encrypted special remote can be read again from here."""
+    if not is_encrypted(settings):
+        return False
+    keys = recipients(without_cipher(settings))
+    return settings["encryption"] == "shared" or bool(_readable(keys))
+
+
 def _readable(keys: list[str]) -> list[str]:
     """Those whose secret key is here."""
     return [key for key in keys if _gpg("--list-secret-keys", key) is None]

@@ -11,7 +11,7 @@ from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from ..errors import RepoError, SiblingError
+from ..errors import NotTaken, RepoError
 from .checksum import Checked
 from .exporting import compare_files, export, exported, part, with_last_copies
 from .process import git, git_succeeds
@@ -27,6 +27,9 @@ class FileStore(Store):
     @abstractmethod
     def of_files(self) -> bool:
         """Whether files lie there under their own names."""
+
+    def _layout(self) -> str:
+        return "files" if self.of_files else super()._layout()
 
     def _lending(self, keys: Sequence[str]) -> AbstractContextManager[int]:
         """Have the content of as many ``keys`` as there is room for in this repository while
@@ -147,7 +150,7 @@ class FileStore(Store):
 
         Raises
         ------
-        SiblingError
+        NotTaken
             When the sibling does not take it.
         """
         if not self.of_files:
@@ -155,8 +158,9 @@ class FileStore(Store):
         entries = self._to_lie_there(self.present())
         failed = [m for m in self._export(entries, pass_fds=pass_fds) if not m.ok]
         if failed:
-            raise SiblingError(
-                f"did not take {failed[0].key} ({failed[0].note})",
+            reason = f"{failed[0].key} did not arrive ({failed[0].note})"
+            raise self._full(reason) or NotTaken(
+                f"did not take all files: {reason}",
                 where=f"sibling '{self.name}'",
                 remedy="Mend that and publish again",
             )

@@ -30,6 +30,12 @@ class Journal:
         together = sorted({*self.read(), *keys})
         write_file(self._path, json.dumps(together).encode("utf-8"))
 
+    def replace(self, keys: Sequence[str]) -> None:
+        """Note these and no others."""
+        self.remove()
+        if keys:
+            self.add(keys)
+
     def remove(self) -> None:
         """Forget it: all is known and written down elsewhere."""
         self._path.unlink(missing_ok=True)

@@ -79,15 +79,24 @@ def sweep_stale_locks(gitdir: Path) -> list[Path]:
 def sweep_after_kill(gitdir: Path, worktree: Path) -> list[Path]:
     """The same in a repository where others work, too: only while no git runs there.
 
-    ``git commit`` closes its lock and keeps it while its editor is open. What a killed
-    git-annex was handing to rsync goes, too: a second link to content makes ``git annex fsck``
-    take it for an unlocked file and let it be written to, and outlives it when it is dropped.
+    ``git commit`` closes its lock and keeps it while its editor is open.
     """
     if _git_runs_in(worktree):
         return []
-    for left in gitdir.glob("annex/tmp/rsynctmp.*"):
-        take_back(left)
+    sweep_handed_over(gitdir, worktree)
     return sweep_stale_locks(gitdir)
+
+
+def sweep_handed_over(gitdir: Path, worktree: Path) -> None:
+    """Remove what a killed git-annex was handing to rsync, while no git runs there.
+
+    A second link to content makes ``git annex fsck`` take it for an unlocked file and let it be
+    written to, and outlives it when it is dropped.
+    """
+    left = [*gitdir.glob("annex/tmp/rsynctmp.*")]
+    if left and not _git_runs_in(worktree):
+        for directory in left:
+            take_back(directory)
 
 
 def _git_runs_in(directory: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Asking a WebDAV server what git-annex does not: what it has room for, what lies there.
+"""What git-annex does not ask a WebDAV server: what it has room for, what lies there.
 
 Quota as RFC 4331 defines it, properties by PROPFIND (RFC 4918). The password is sent as
 git-annex sends it, and only on ways that nobody else can read.
@@ -11,7 +11,7 @@ import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 from xml.etree import ElementTree
 
 from ..errors import SiblingError
@@ -134,6 +134,43 @@ def read_file(place: CloudPlace, url: str, chunk: int) -> Iterator[bytes]:
         with _open(_request(place, url, "GET")) as answer:
             while piece := answer.read(chunk):
                 yield piece
+    except http.client.HTTPException as exc:
+        raise OSError(str(exc) or type(exc).__name__) from exc
+
+
+def members_of(place: CloudPlace) -> list[str]:
+    """Names of the files that lie in the collection itself; none where there is no collection.
+
+    Raises
+    ------
+    OSError
+        When the server does not tell.
+    """
+    try:
+        found = [*_members(place, place.url)]
+    except urllib.error.HTTPError as exc:
+        if exc.code == 404:
+            return []
+        raise OSError(f"the server says {exc.code} {exc.reason}") from exc
+    except _FAILURES as exc:
+        raise OSError(str(exc) or type(exc).__name__) from exc
+    return [_path(url).rpartition("/")[2] for url, is_collection, _ in found if not is_collection]
+
+
+def delete_file(place: CloudPlace, name: str) -> None:
+    """Delete the file ``name`` of the collection itself; one that is not there is none.
+
+    Raises
+    ------
+    OSError
+        When the server does not.
+    """
+    try:
+        with _open(_request(place, urljoin(place.url, quote(name)), "DELETE")):
+            return
+    except urllib.error.HTTPError as exc:
+        if exc.code != 404:
+            raise OSError(f"the server says {exc.code} {exc.reason}") from exc
     except http.client.HTTPException as exc:
         raise OSError(str(exc) or type(exc).__name__) from exc
 

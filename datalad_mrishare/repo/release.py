@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import RepoError, SiblingError
+from ..errors import NotTaken, RepoError, SiblingError
 from .annexbranch import refresh, remote_configs
 from .checksum import Checked
 from .cloud import CREDENTIALS, CloudPlace, hand_over
@@ -479,7 +479,7 @@ class ReleaseRepository(FileStore):
             if (git_text(self.path, "rev-parse", ref), ref) not in there:
                 reason = f"`{branch}` did not arrive" + (f" ({in_a_line(told)})" if told else "")
                 self.must_answer()
-                raise self._full(reason) or RepoError(
+                raise self._full(reason) or NotTaken(
                     f"did not take the git half: {reason}",
                     where=f"sibling '{self.name}'",
                     remedy=f"See what it says: git -C {self.path} push {self.name} {branch}",

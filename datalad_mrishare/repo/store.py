@@ -12,12 +12,14 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from ..errors import RepoError, SiblingError
-from .annexbranch import discover_remotes, read_logs, refresh, same_knowledge
+from ..errors import NotTaken, RepoError, SiblingError
+from .annexbranch import discover_remotes, read_logs, refresh, remote_configs, same_knowledge
 from .checksum import Checked, compare_content
 from .cloud import CloudPlace
 from .contentonly import of_git
+from .encrypted import can_read
 from .githalf import Half, open_half
+from .leftovers import Leftover, leftovers, remove
 from .process import complete, failure, git, git_succeeds, git_text
 from .remotes import Place, place_of, remotes
 from .room import free_bytes
@@ -122,7 +124,7 @@ class Store(ABC):
         except RepoError as exc:
             self.must_answer()
             where = f"sibling '{self.name}' at {self.place or self.url}"
-            raise RepoError(exc.what, where=where, remedy=exc.remedy) from exc
+            raise type(exc)(exc.what, where=where, remedy=exc.remedy) from exc
 
     def _while_it_answers(
         self, moving: Generator[Moved, None, None]
@@ -225,6 +227,45 @@ class Store(ABC):
             )
             yield from self._while_it_answers(moving)
 
+    def left_over(self) -> list[Leftover]:
+        """Parts of content that interrupted transfers left there, where that can be listed.
+
+        Raises
+        ------
+        SiblingError
+            When it could be, and was not.
+        """
+        place, kind = self.content_place, self._layout()
+        if place is None or (isinstance(place, CloudPlace) and kind != "webdav"):
+            return []
+        with self._named():
+            return leftovers(place, kind)
+
+    def remove_left_over(self, found: Sequence[Leftover]) -> dict[str, str]:
+        """Remove such parts; the name of each that is still there, with the reason."""
+        place = self.content_place
+        if place is None or not found:
+            return {}
+        with self._named():
+            return remove(place, found)
+
+    def _layout(self) -> str:
+        """How content lies there: as in a git repository, or as a type of special remote has it."""
+        kind = self._configuration().get("type", "git")
+        return kind if kind in ("directory", "rsync", "webdav") else "git"
+
+    def reads_encrypted(self) -> bool:
+        """Whether content is encrypted there, and can be read again from here."""
+        return can_read(self._configuration())
+
+    def in_chunks(self) -> bool:
+        """Whether each object is kept in several."""
+        return not {"chunk", "chunksize"}.isdisjoint(self._configuration())
+
+    def _configuration(self) -> dict[str, str]:
+        """Settings of the special remote that has the content; none of a git repository."""
+        return remote_configs(self.repo).get(self.known_uuid() or "", {})
+
     def check(self, keys: Iterable[str]) -> dict[str, bool]:
         """Ask the sibling itself which of ``keys`` it has.
 
@@ -242,7 +283,7 @@ class Store(ABC):
 
     def _silence(self) -> float | None:
         """How long to wait for a word; others than these may have nothing to tell for long."""
-        return SILENCE if isinstance(self.content_place, CloudPlace) else None
+        return SILENCE if isinstance(self.content_place, CloudPlace) or self.by_web else None
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -272,7 +313,9 @@ class Store(ABC):
 
         Raises
         ------
-        SiblingError, RepoError
+        SiblingError
+            When the sibling cannot be reached.
+        NotTaken
             When it did not arrive.
         """
         self._learn()
@@ -281,20 +324,26 @@ class Store(ABC):
         if commit:
             refs.insert(0, f"{commit}:refs/heads/{self.branch}")
         # the reserve is for content, and that has been sent
-        argv = ("git", "-c", "annex.diskreserve=0", "push", "--quiet", *options, self.name, *refs)
+        settings = (
+            "annex.diskreserve=0",
+            "http.lowSpeedLimit=1",
+            f"http.lowSpeedTime={SILENCE:.0f}",
+        )
+        words = (word for setting in settings for word in ("-c", setting))
+        argv = ("git", *words, "push", "--quiet", *options, self.name, *refs)
         with self._reaching():
             done = complete(argv, self.repo, env=self.env, timeout=None, pass_fds=pass_fds)
             if done.returncode:
                 failed = failure(argv, self.repo, done.returncode, done.stderr)
-                raise self._full(failed.what) or failed
+                raise self._full(failed.what) or NotTaken(failed.what, remedy=failed.remedy)
         return done.stderr.decode("utf-8", "replace")
 
-    def _full(self, reason: str) -> RepoError | None:
+    def _full(self, reason: str) -> NotTaken | None:
         """The error for a git half that there is no room for; None where there is room."""
         free = None if self.place is None else free_bytes(self.place, fresh=True)
         if free is None or free > _ROOM_FOR_GIT:
             return None
-        return RepoError(
+        return NotTaken(
             f"has no room for the git half ({free} bytes free there): {reason}",
             where=f"sibling '{self.name}'",
             remedy="Make room there, then run this again: the content that arrived stays there",

@@ -22,7 +22,7 @@ _BRANCH = "refs/heads/git-annex"
 #: what the branch there is called here for a moment; of no ending that git-annex merges
 _LOOKED_AT = "refs/mrishare/looked-at"
 #: seconds that the server has to answer one question
-_PATIENCE = 60.0
+PATIENCE = 60.0
 
 
 def annex_url(repo: Path, name: str, env: Mapping[str, str]) -> str | None:
@@ -123,10 +123,12 @@ def must_answer(repo: Path, remote: str, env: Mapping[str, str]) -> None:
         When there is no answer.
     """
     argv = ("git-annex", "checkpresentkey", NO_KEY, remote)
-    done = complete(argv, repo, env=env, timeout=_PATIENCE)
+    done = complete(argv, repo, env=env, timeout=PATIENCE)
     if done.returncode not in (0, 1):
         said = in_short(done.stderr.decode("utf-8", "replace").strip()).splitlines()
         reason = next((line.strip() for line in said if line.strip()), "no reason given")
+        if "could not read" in reason or "Authentication failed" in reason:
+            reason = "it is not given the password that it asks for"
         raise SiblingError(
             f"cannot be asked for content: {reason}",
             where=f"sibling '{remote}'",

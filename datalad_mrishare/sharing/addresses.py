@@ -105,6 +105,12 @@ def _address_of_storage(checkout: Checkout, remote: Remote, where: str) -> Addre
             where=where,
             remedy=_beside(remote.name),
         )
+    if chunk := settings.get("chunk") or settings.get("chunksize"):
+        raise SiblingError(  # git-remote-annex puts its manifest there in chunks, and finds none
+            f"keeps content in chunks ({chunk}), and such a special remote cannot be cloned from",
+            where=where,
+            remedy=_beside(remote.name),
+        )
     if settings.get("versioning") == "yes":
         raise SiblingError(
             "keeps every version (versioning=yes), so that nothing can be taken back",

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..consent.resolution import Resolver
-from ..errors import Refused
+from ..errors import NotTaken, Refused
 from ..repo.history import count_commits
 from ..repo.journal import Journal
 from ..repo.locks import sweep_after_kill
@@ -75,6 +75,9 @@ class Preparation:
         self.failed: dict[str, str] = {}
         self.arrived: list[str] = []
         self.dropped: list[str] = []
+        self.failed_drops: dict[str, str] = {}
+        self.parts = 0
+        self.not_taken: NotTaken | None = None
         self.lock_fd = -1
         self.written: PlanFile | None = None
         self.basis: Basis | None = None
@@ -169,6 +172,11 @@ class Preparation:
     def journal(self) -> Journal:
         """The keys that a run is at."""
         return Journal(self.checkout.ours / f"{self.name}.journal")
+
+    @cached_property
+    def unfinished(self) -> Journal:
+        """The keys that former runs could not bring there to their end."""
+        return Journal(self.checkout.ours / f"{self.name}.unfinished")
 
     def snapshot(self) -> None:
         """Read the dataset, and open the sibling."""

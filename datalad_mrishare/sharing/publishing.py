@@ -16,11 +16,11 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 
 from .. import __version__
-from ..repo.checksum import NOT_VERIFIED
+from ..errors import NotTaken
 from ..repo.collector import collector_at_rest
 from ..repo.events import event_file, left_behind, only_events
-from ..repo.keys import find_object, key_size
-from ..repo.locks import lock
+from ..repo.keys import key_size
+from ..repo.locks import lock, sweep_handed_over
 from ..repo.ownstorage import OwnStorage
 from ..repo.process import git_text
 from ..repo.release import ReleaseRepository
@@ -29,6 +29,7 @@ from ..repo.transfer import ByteCount, Moved, metered
 from ..repo.trees import GITLINK, write_blobs
 from ..repo.worktree import write_file
 from .anonymous import counts_anonymous
+from .comparing import Comparison
 from .digests import keys_digest, policy_digest, registry_digest
 from .holdings import holdings
 from .patience import patiently
@@ -41,6 +42,7 @@ from .releases import tree_entries
 from .reports import (
     ChecksumReport,
     NewRootReport,
+    NotTakenReport,
     ProblemReport,
     PushedReport,
     SameReport,
@@ -48,6 +50,7 @@ from .reports import (
     TakenBackReport,
     UnitReport,
 )
+from .takingback import Unfinished
 
 
 class Publication(Preparation):
@@ -101,28 +104,32 @@ class Publication(Preparation):
     # -- acting
 
     def take_back(self) -> Iterator[Report]:
-        """Drop at the sibling what is no longer permitted."""
-        plan = self.the_plan
-        if not plan.take_back:
-            return
-        self.journal.add(plan.take_back)
-        back = self._taking_back(self.store.uuid())
-        safe, failed = back.split()
-        for moved in self.store.drop(safe, (self.lock_fd,)):
-            if moved.ok:
-                self.dropped.append(moved.key)
-            else:
-                failed[moved.key] = moved.note
-        self.failed_drops = failed
-        paths = back.paths(self.dropped)
-        yield TakenBackReport(paths, plan.freed, self.policy.recall, failed)
+        """Drop at the sibling what is no longer permitted, and what transfers left of it."""
+        plan, failed, back = self.the_plan, dict[str, str](), self._taking_back("")
+        if plan.take_back:
+            self.journal.add(plan.take_back)
+            back = self._taking_back(self.store.uuid())
+            safe, failed = back.split()
+            for moved in self.store.drop(safe, (self.lock_fd,)):
+                if moved.ok:
+                    self.dropped.append(moved.key)
+                else:
+                    failed[moved.key] = moved.note
+        begun = {*self.journal.read(), *self.unfinished.read()}
+        unfinished = Unfinished(self.store, self.policy.own, self.verdicts)
+        parts, kept = unfinished.take_back(begun, self.present, (self.lock_fd,))
+        self.parts, self.failed_drops = len(parts), failed | kept
+        if plan.take_back or parts or kept:
+            paths, freed = back.paths(self.dropped), plan.freed
+            told = self.failed_drops
+            yield TakenBackReport(paths, freed, self.policy.recall, told, parts=len(parts))
 
     def take_back_all_the_same(self, refused: list[ProblemReport]) -> Iterator[Report]:
         """Nothing can be sent, yet a withdrawal does not wait until something can."""
         if self.options.dry_run or not all(problem.sending for problem in refused):
             return
         yield from self.take_back()
-        if self.dropped:
+        if self.dropped or self.parts:
             self.the_plan = self.the_plan.without_sending()
             yield self.event()
 
@@ -180,33 +187,20 @@ class Publication(Preparation):
 
     def compare(self) -> ChecksumReport:
         """Compare what is there with its checksums, and send anew what is damaged."""
-        store = self.store
-        found = store.compare((self.lock_fd,))
-        wrong = {c.key: c.note for c in found if not c.ok}
-        there = store.check(wrong)
-        # what it had to fetch over ssh git-annex leaves there, damaged as it is
-        bad = [k for k in wrong if there[k] and NOT_VERIFIED in wrong[k]]
-        bad = [k for k in bad if find_object(self.checkout.objects, k)]
-        there |= {m.key: not m.ok for m in store.drop(bad, (self.lock_fd,))}
-        failed = {k: f"could not be compared: {wrong[k]}" for k in wrong if there[k]}
-        damaged = tuple(k for k in wrong if not there[k])
-        may = (k for k in damaged if k in self.the_plan.keys)
-        here = [k for k in may if find_object(self.checkout.objects, k)]
-        if here:
-            self.journal.add(here)
-        for moved in self._sent(here, ByteCount(None)):
+        comparison = Comparison(self.store, self.checkout.objects, self.the_plan, (self.lock_fd,))
+        found = comparison.look()
+        if found.here:
+            self.journal.add(found.here)
+        for moved in self._sent(list(found.here), ByteCount(None)):
             if moved.ok:
                 self.arrived += [moved.key] if moved.key not in self.arrived else []
             else:
-                failed[moved.key] = self._why(moved.note)
-        lost = {k for k in damaged if k not in self.arrived or k in failed}
-        failed |= {k: "damaged, and there is no content here" for k in lost if k not in failed}
+                found.failed[moved.key] = self._why(moved.note)
+        report, lost = comparison.report(found, self.arrived)
         self.arrived = [k for k in self.arrived if k not in lost]
         self.present -= lost
-        self.failed |= failed
-        units = tuple(u.name for u in self.the_plan.units if not set(damaged).isdisjoint(u.keys))
-        without = sum(c.ok and not c.compared for c in found)
-        return ChecksumReport(len(found) - without, without, damaged, units, failed)
+        self.failed |= report.failed
+        return report
 
     def release(self) -> str | None:
         """Make the commit that the sibling's branch is to be at; None when it is there."""
@@ -226,8 +220,8 @@ class Publication(Preparation):
         ids = write_blobs(store.path, self.tree.written.values())
         return tree_entries(self.tree, dict(zip(self.tree.written, ids, strict=True)))
 
-    def push(self, commit: str | None) -> PushedReport:
-        """Push the branch and what git-annex knows."""
+    def push(self, commit: str | None) -> PushedReport | NotTakenReport:
+        """Push the branch and what git-annex knows; or why the sibling did not take them."""
         files = len(self.tree.taken) + len(self.tree.written) if self.tree else 0
         changed = commit is not None
         if commit and self.before and isinstance(self.store, OwnStorage):
@@ -235,7 +229,12 @@ class Publication(Preparation):
         if changed:
             self.journal.add(())  # so that a killed run has its event, too
         if commit or self.arrived or self.dropped or self.store.behind():
-            self.store.push(commit, (self.lock_fd,))
+            try:
+                self.store.push(commit, (self.lock_fd,))
+            except NotTaken as exc:
+                # content has left nevertheless, and that is written down
+                self.not_taken = exc
+                return NotTakenReport(exc.what, exc.where or "", exc.remedy or "")
         self.pushed = commit if changed else None
         return PushedReport(commit or self.before, changed, files or len(self.state.entries))
 
@@ -257,7 +256,9 @@ class Publication(Preparation):
 
     def event(self) -> SummaryReport:
         """Write down what was done; nothing when nothing changed."""
-        changed = bool(self.pushed or self.arrived or self.dropped or self.journal.exists())
+        moved = self.arrived or self.dropped or self.parts
+        killed = self.journal.exists() and not self.not_taken
+        changed = bool(self.pushed or moved or killed)
         path = None
         if changed:
             path, data = event_file("published", self._details(), suffix=self.name)
@@ -265,24 +266,32 @@ class Publication(Preparation):
                 files = left_behind(self.checkout.path, "published", self.name) | {path: data}
                 self.checkout.commit_files(files, f"Record publication to {self.name}")
                 self.checkout.settle()
-            if isinstance(self.store, OwnStorage):
+            if isinstance(self.store, OwnStorage) and not self.not_taken:
                 branch = f"refs/heads/{self.checkout.plain_branch()}"
                 commit = git_text(self.checkout.path, "rev-parse", branch)
                 self.store.push(commit, (self.lock_fd,))
-            self.journal.remove()
-            self._begun.unlink(missing_ok=True)
+            # git-annex may have been killed while this run survived
+            sweep_handed_over(self.checkout.gitdir, self.checkout.path)
+            self.unfinished.replace([k for k in self.failed if k not in self.arrived])
+            if not self.not_taken:  # what arrived is asked for again, should our logs be lost
+                self.journal.remove()
+                self._begun.unlink(missing_ok=True)
         self.changed = changed or self._waiting()
-        failed = frozenset(self.failed)
+        # without the names of its files nobody finds a unit there
+        unseen = self.the_plan.keys_to_send() if self.not_taken else ()
+        failed = frozenset((*self.failed, *unseen))
         return SummaryReport(self.the_plan, changed, not self._waiting(), False, path, failed)
 
     def _waiting(self) -> bool:
         absent = any(u.absent for u in self.the_plan.units)
-        return bool(self.failed or absent or getattr(self, "failed_drops", None))
+        return bool(self.failed or absent or self.failed_drops or self.not_taken)
 
     def _details(self) -> dict[str, object]:
         plan = self.the_plan
         units = [u for u in plan.units if u.action is Action.SEND]
-        sent = [u.name for u in units if not any(k in self.failed for k in u.send)]
+        # without the names of its files nobody finds a unit there
+        whole = () if self.not_taken else units
+        sent = [u.name for u in whole if not any(k in self.failed for k in u.send)]
         return {
             "sibling": self.name,
             "reach": self.policy.grant.reach.word,
@@ -299,7 +308,8 @@ class Publication(Preparation):
             **({"new_root": True} if self._begun.exists() else {}),
             "keys_sent": len(self.arrived),
             "keys_taken_back": len(self.dropped),
-            "keys_not_taken_back": len(getattr(self, "failed_drops", ())),
+            "parts_taken_back": self.parts,
+            "keys_not_taken_back": len(self.failed_drops),
             "bytes_sent": sum(key_size(k) or 0 for k in self.arrived),
             "keys_digest": keys_digest(self.arrived),
             "files_anonymous": sum(v.permit and counts_anonymous(v.facts) for v in self.verdicts),

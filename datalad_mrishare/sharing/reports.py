@@ -58,7 +58,8 @@ class TakenBackReport:
     """Content removed from the sibling because it is no longer permitted or replaced.
 
     ``paths`` are the keys, each with its path (empty when it has none any more); ``recall``
-    says whether the sibling promised to delete when asked.
+    says whether the sibling promised to delete when asked. ``parts`` counts what interrupted
+    transfers had left there; ``failed`` has what could not be removed, with the reason.
     """
 
     paths: Mapping[str, str]
@@ -66,6 +67,7 @@ class TakenBackReport:
     recall: bool
     failed: Mapping[str, str] = field(default_factory=dict)
     planned: bool = False
+    parts: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,15 @@ class NewRootReport:
     forgotten: int
     left: str = ""
     planned: bool = False
+
+
+@dataclass(frozen=True)
+class NotTakenReport:
+    """Why the sibling did not take the names, after content of them may have arrived there."""
+
+    what: str
+    where: str
+    remedy: str
 
 
 @dataclass(frozen=True)
@@ -136,7 +147,7 @@ class SameReport:
 
 @dataclass(frozen=True)
 class SummaryReport:
-    """The end of a publication; ``failed`` are keys of the plan that did not arrive."""
+    """The end of a publication; ``failed`` are keys of the plan that nobody can get there."""
 
     plan: Plan
     changed: bool

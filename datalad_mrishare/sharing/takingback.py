@@ -1,12 +1,13 @@
 """What comes back from a sibling, and what of it may be dropped there.
 
 Never the last copy that is known, unless somebody whose data it holds withdrew it to
-``erase``: then the last one has to go, too.
+``erase``: then the last one has to go, too. Parts that interrupted transfers left there are no
+copies of anything, and go as soon as the content may not be there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,8 +15,13 @@ from ..consent.records import Then
 from ..consent.resolution import Resolver
 from ..repo.annexbranch import read_logs
 from ..repo.keys import find_object
+from ..repo.leftovers import Leftover
 from ..repo.worktree import Checkout
+from .stores import Store
 from .verdicts import Verdict
+
+Failed = dict[str, str]
+"""Keys, or names at the sibling, with the reason why they are still there."""
 
 LAST_COPY = "it is the only known copy; get it first: datalad get"
 
@@ -72,3 +78,50 @@ class TakingBack:
     def _places(self) -> dict[str, frozenset[str]]:
         """Where the keys are; some have left the tree."""
         return read_logs(self.checkout.path, self.keys, metadata=False).locations
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """What transfers that did not come to their end left at a sibling.
+
+    Own storage may belong to others as well: what does not concern this dataset stays there.
+    """
+
+    store: Store
+    own: bool
+    verdicts: Sequence[Verdict]
+
+    def take_back(
+        self, begun: Collection[str], present: Collection[str], pass_fds: Sequence[int]
+    ) -> tuple[list[Leftover], Failed]:
+        """Remove parts of what may not be there; what was removed, and what was not.
+
+        ``begun`` are keys whose transfer is not known to have ended. Those that are kept in
+        several objects have whole ones there, which only git-annex can tell from others.
+
+        Raises
+        ------
+        SiblingError
+            When the sibling cannot be reached.
+        """
+        failed: Failed = {}
+        if self.store.in_chunks():
+            asked = [k for k in begun if k not in present and not self._may_stay(k)]
+            failed = {m.key: m.note for m in self.store.drop(asked, pass_fds) if not m.ok}
+        found = [part for part in self.store.left_over() if not self._may_stay(part.key)]
+        kept = self.store.remove_left_over(found)
+        return [part for part in found if part.name not in kept], failed | kept
+
+    def _may_stay(self, key: str | None) -> bool:
+        """Whether a transfer of ``key`` may go on there; None is what nobody can tell of."""
+        if key is None:
+            return False
+        return key not in self._denied if self.own else key in self._permitted
+
+    @cached_property
+    def _permitted(self) -> frozenset[str | None]:
+        return frozenset(v.facts.entry.key for v in self.verdicts if v.permit)
+
+    @cached_property
+    def _denied(self) -> frozenset[str | None]:
+        return frozenset(v.facts.entry.key for v in self.verdicts if not v.permit)

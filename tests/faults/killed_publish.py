@@ -11,10 +11,11 @@
     at:PHASE:SECONDS      at an instant after the phase began
 
 and WHOM ``group`` (children too, as a power cut), ``python`` (children survive), or somebody
-else, whom the publication has to survive: ``annex``, the git-annex processes below us, or
-``sshd:PID``, the sessions of an ssh server. From the chosen point on the first ones that there
-are get it. LOG receives a line ``enter PHASE``, ``leave PHASE TICKS SECONDS`` for each phase, and
-``struck``. The exit code is 1 after an error of our own kind.
+else, whom the publication has to survive: ``annex``, the git-annex processes below us,
+``sshd:PID``, the sessions of an ssh server, or ``p2phttp:PID``, a server and all below it. From the
+chosen point on the first ones that there are get it. LOG receives a line ``enter PHASE``, ``leave
+PHASE TICKS SECONDS`` for each phase, and ``struck``. The exit code is 1 after an error of our own
+kind.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def die() -> None:
 
 
 def strike() -> None:
-    """Kill the first ``annex`` or ``sshd`` that there are."""
+    """Kill the first of them that there are."""
     while not (others := victims()):
         time.sleep(0.001)
     os.write(out, b"struck\n")
@@ -66,9 +67,10 @@ def strike() -> None:
 
 
 def victims() -> list[int]:
-    """Whom ``annex`` and ``sshd`` mean now."""
-    if whom.startswith("sshd:"):
-        return descendants(int(whom.partition(":")[2]))
+    """Whom ``annex``, ``sshd`` and ``p2phttp`` mean now."""
+    served, _, pid = whom.partition(":")
+    if pid:
+        return [*([int(pid)] if served == "p2phttp" else []), *descendants(int(pid))]
     return [pid for pid in descendants(os.getpid()) if name_of(pid) == "git-annex"]
 
 

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 from builders import copy_dataset, run
-from faults.worlds import World, add
+from faults.worlds import World, add, side_by_side
 from mirrors import consent, keys_of, told
+from servers.gpg import Keys
+from servers.p2phttp import P2pHttp
+from servers.s3 import S3
 from servers.ssh import Sshd
+from servers.webdav import WebDav
 
 
 def object_of(place: Path, key: str) -> Path:
@@ -51,3 +55,54 @@ def test_it_is_found_and_refilled(
         assert object_of(world.sibling, key).read_bytes() == content
     assert told(dataset, checksum=True)[-1]["status"] == "notneeded"
     run(dataset, "git", "annex", "fsck", "--quiet")
+
+
+def content_of(world: World) -> list[Path]:
+    """What has the content of two keys there; of encrypted content nobody can tell whose it is."""
+    if world.where == "files":
+        return [world.storage / name for name, key in sorted(world.files().items()) if key][:2]
+    if world.where in ("encrypted", "crypt"):
+        return sorted(p for p in world.storage.rglob("GPGHMAC*") if p.is_file())[:2]
+    return [object_of(world.storage, key) for key in sorted(keys_of(world.dataset, "sub-01/"))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kept", [False, True], ids=["shared", "kept"])
+def test_it_is_found_in_every_other_kind(
+    registered: Path,
+    s3: S3,
+    webdav: WebDav,
+    p2phttps: P2pHttp,
+    gpg: Keys,
+    monkeypatch: pytest.MonkeyPatch,
+    kept: bool,
+) -> None:
+    for server in (s3, webdav):
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+    consent(registered, ("sub-01", "given"), ("sub-02", "given"))
+    kinds = ["s3", "webdav", "https", "rsync-here", "files", "depends", "encrypted"]
+    if kept:
+        kinds = [f"own {kind}" for kind in kinds if kind != "encrypted"] + ["own crypt"]
+    worlds = side_by_side(registered, kinds, (s3, webdav, p2phttps), gpg)
+    told(registered, list(worlds))
+    sound = {}
+    for name, world in worlds.items():
+        sound[name] = {path: path.read_bytes() for path in content_of(world)}
+        (flipped, content), (deleted, _) = sound[name].items()
+        for path in (flipped, deleted):
+            os.chmod(path.parent, 0o755)
+            os.chmod(path, 0o644)
+        flipped.write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
+        deleted.unlink()
+    records = told(registered, list(worlds), checksum=True)
+    found = {r["to"]: r for r in records if r.get("outcome") == "compared"}
+    for name, world in worlds.items():
+        assert (found[name]["status"], len(found[name]["damaged"])) == ("ok", 2), name
+        for path, content in sound[name].items():
+            if world.where in ("encrypted", "crypt"):  # encrypted again it is another text
+                assert abs(path.stat().st_size - len(content)) < 100
+            else:
+                assert path.read_bytes() == content, name
+    again = told(registered, list(worlds), checksum=True)
+    assert {r["status"] for r in again if r.get("outcome") == "compared"} == {"notneeded"}

@@ -13,12 +13,14 @@ import pytest
 from builders import remove
 from faults.worlds import PHASES, World, build, converges, instants
 from servers.gpg import Keys
+from servers.p2phttp import P2pHttp, certify, trust
 from servers.s3 import S3
 from servers.ssh import Sshd
 from servers.web import reach_loopback
 from servers.webdav import WebDav
 
 Worlds = Callable[[str], World]
+MOVING = ("take_back", "transfer", "push")
 FAR = ("ssh", "ria-ssh", "rsync", "own ssh", "own ria-ssh", "own rsync")
 CLOUD: dict[str, type[S3 | WebDav]] = {"s3": S3, "webdav": WebDav}
 
@@ -35,7 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
         sshd.stop()
 
 
-Cloud = Callable[[str, Path], S3 | WebDav]
+Cloud = Callable[[str, Path], S3 | WebDav | P2pHttp]
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +46,19 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
     Its credentials are in the environment of the whole module.
     """
-    running: list[S3 | WebDav] = []
+    running: list[S3 | WebDav | P2pHttp] = []
     with pytest.MonkeyPatch.context() as patch:
-        reach_loopback(patch, tmp_path_factory.mktemp("cloud"))
+        apart = tmp_path_factory.mktemp("cloud")
+        reach_loopback(patch, apart)
 
-        def start(kind: str, root: Path) -> S3 | WebDav:
+        def start(kind: str, root: Path) -> S3 | WebDav | P2pHttp:
+            if kind == "https":
+                certificate = apart / "certificate.pem"
+                certificate = certificate if certificate.exists() else certify(apart)
+                running.append(P2pHttp(root.parent, certificate))
+                trust(patch, apart, running[-1])
+                running[-1].start()
+                return running[-1]
             running.append(CLOUD[kind](root))
             running[-1].start()
             for name, value in running[-1].environment().items():
@@ -89,13 +99,14 @@ def worlds(
         if kind not in built:
             root, where = base / kind.replace(" ", "-") / "world", kind.removeprefix("own ")
             root.parent.mkdir()
-            behind = cloud(where, root / "served") if where in CLOUD else None
+            served = where in CLOUD or where == "https"
+            behind = cloud(where, root / "served") if served else None
             built[kind] = build(
                 root,
                 kind,
                 registered_template,
                 server if kind in FAR else behind,
-                keys() if where == "encrypted" else None,
+                keys() if where in ("encrypted", "crypt") else None,
                 ticks=False,
             )
         built[kind].put_back()
@@ -158,11 +169,30 @@ def test_kept(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("whom", ["group", "annex"])
-@pytest.mark.parametrize("kind", ["s3", "webdav", "encrypted", "depends"])
+@pytest.mark.parametrize(
+    "kind", ["s3", "webdav", "encrypted", "depends", "rsync-here", "files", "https"]
+)
 @pytest.mark.parametrize("own", ["", "own "], ids=["shared", "kept"])
 def test_content_elsewhere(
     worlds: Worlds, own: str, kind: str, whom: str, record_property: Callable[[str, object], None]
 ) -> None:
-    """In a bucket or a collection, or in a directory beside the git half."""
-    found = strike(worlds, own + kind, whom, 1, ("take_back", "transfer", "push"))
+    """In a bucket or a collection, beside the git half, as plain files, behind https."""
+    found = strike(worlds, own + kind, whom, 1, MOVING)
+    record_property("hit", found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whom", ["group", "annex"])
+def test_encrypted_without_a_git_half(
+    worlds: Worlds, whom: str, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("hit", strike(worlds, "own crypt", whom, 1, MOVING))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("own", ["", "own "], ids=["shared", "kept"])
+def test_the_server_behind_https(
+    worlds: Worlds, own: str, record_property: Callable[[str, object], None]
+) -> None:
+    found = strike(worlds, f"{own}https", "p2phttp", 1, ("take_back", "transfer", "check"))
     record_property("hit", found)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import run
-from mirrors import add_path, bare, consent, keys_at, keys_of
+from builders import run, snapshot
+from faults.worlds import World, add, side_by_side
+from mirrors import add_path, bare, consent, keys_at, keys_of, told
+from servers.gpg import Keys
+from servers.p2phttp import READER, P2pHttp
 from servers.ssh import Sshd
 
+from datalad_mrishare.repo import store, webhalf
 from datalad_mrishare.repo.worktree import Checkout
 from datalad_mrishare.sharing.siblings import declare
 
@@ -19,11 +25,12 @@ FAR = ("git", "ria", "rsync")
 
 
 def published(dataset: Path, code: int, *to: str) -> dict[str, dict[str, Any]]:
-    """What is said of each sibling, by default of all: its last record."""
+    """What is said of each sibling, by default of all: its last error, or its last record."""
     names = [word for name in to for word in ("--to", name)] or ["--all"]
     argv = ("datalad", "-f", "json", "mrishare-publish", *names)
     out = run(dataset, *argv, ok=(code,))
     found = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    found.sort(key=lambda r: r["status"] == "error")
     return {r["to"]: r for r in found if "to" in r}
 
 
@@ -103,3 +110,67 @@ def test_refused_by_a_hook_there(siblings: Path, sshd: Sshd) -> None:
     hook.unlink()
     found = published(siblings, 0)
     assert [found[n]["status"] for n in (*FAR, "near")] == ["ok", *["notneeded"] * 3]
+
+
+def errors(dataset: Path, *to: str) -> dict[str, str]:
+    """What went wrong at each sibling, one sentence for each; all others were served."""
+    found = told(dataset, list(to), code=1)
+    said = {r["to"]: str(r["message"]) for r in found if r["status"] == "error"}
+    assert not any("\n" in text or len(text) > 400 for text in said.values()), said
+    assert {r["to"] for r in found if r.get("outcome") == "summary"} >= {*to} - {*said}
+    return said
+
+
+@pytest.mark.slow
+def test_refused_where_only_git_can_look(
+    registered: Path, p2phttps: P2pHttp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another password, one that may only read, content that nobody answers for."""
+    (kind,) = side_by_side(registered, ["https"], [p2phttps]).values()
+    near = add_path(registered, "near", "institution")
+    consent(registered, ("sub-01", "given"))
+    who = "sibling 'https'"
+    p2phttps.log_in(password="another one")
+    said = errors(registered, "https", "near")["https"]
+    assert who in said and "not given the password that it asks for" in said
+    assert keys_at(near) == keys_of(registered, "sub-01") and keys_at(kind.sibling) == set()
+    p2phttps.log_in(READER)
+    assert who in errors(registered, "https", "near")["https"]
+    p2phttps.log_in()
+    monkeypatch.setattr(store, "SILENCE", 3.0)
+    monkeypatch.setattr(webhalf, "PATIENCE", 3.0)
+    os.kill(p2phttps.pid, signal.SIGSTOP)
+    try:
+        said = errors(registered, "https", "near")["https"]
+    finally:
+        os.kill(p2phttps.pid, signal.SIGCONT)
+    assert who in said and "3 seconds" in said
+    assert keys_at(kind.sibling) == set()
+    told(registered, ["https", "near"])
+    assert keys_at(kind.sibling) == keys_of(registered, "sub-01")
+
+
+@pytest.mark.slow
+def test_a_file_system_that_is_read_only(
+    registered: Path, smalldisk: Callable[[int], Path], gpg: Keys
+) -> None:
+    disk, worlds = smalldisk(20), dict[str, World]()
+    kinds = ("path", "ria", "directory", "rsync-here", "files", "depends", "encrypted")
+    for kind in (*kinds, "own path", "own crypt"):
+        name = kind.replace(" ", "-")
+        (disk / name).mkdir()
+        worlds[name] = World(registered.parent, kind, disk / name / "mir")
+        add(worlds[name], gpg if kind in ("encrypted", "own crypt") else None, name)
+    add_path(registered, "near", "institution")
+    consent(registered, ("sub-01", "given"))
+    run(disk, "mount", "-o", "remount,ro", str(disk))
+    before = snapshot(disk, times=False)
+    said = errors(registered, *worlds, "near")
+    assert said.keys() == worlds.keys()
+    for name, text in said.items():
+        assert f"sibling '{name}'" in text and "cannot be written" in text, text
+    assert snapshot(disk, times=False) == before
+    assert keys_at(registered.parent / "near.git") == keys_of(registered, "sub-01")
+    run(disk, "mount", "-o", "remount,rw", str(disk))
+    told(registered, [*worlds, "near"])
+    assert told(registered, [*worlds, "near"])[-1]["status"] == "notneeded"

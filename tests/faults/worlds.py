@@ -3,15 +3,19 @@
 A world is one directory that is put back before each kill, so that every run sees the same
 paths. Who is killed: ``group`` is the whole of a publication, children too, as by a power cut
 here; ``python`` is the publication without its children; ``annex`` is the first git-annex below
-it; ``sshd`` are the sessions of the ssh server, as by a power cut there.
+it; ``sshd`` are the sessions of the ssh server, as by a power cut there; ``p2phttp`` is the server
+of that name.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 import random
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,7 @@ from typing import Any
 from builders import copy_dataset, remove, run
 from mirrors import bare, consent, keys_at, keys_of, lent, locations, objects, publish, tree_of
 from servers.gpg import Keys
+from servers.p2phttp import P2pHttp
 from servers.s3 import S3
 from servers.ssh import Sshd
 from servers.webdav import WebDav
@@ -31,7 +36,13 @@ PHASES = "snapshot decide plan preflight take_back transfer check release push e
 SEED = 20260504
 OURS, THEIRS = ("group", "python"), ("annex", "sshd")
 #: kinds whose git half, if any, lies among the content; kinds with the content beside it
-WITHOUT_GIT, BESIDE = ("directory", "rsync", "s3", "webdav"), ("depends", "encrypted")
+WITHOUT_GIT = ("directory", "rsync", "rsync-here", "s3", "webdav", "files", "crypt")
+BESIDE = ("depends", "encrypted")
+#: kinds of which nobody can tell how much room is there
+ROOMLESS = ("s3", "webdav", "https")
+Server = Sshd | S3 | WebDav | P2pHttp
+SERVED_BY: dict[str, type] = {"s3": S3, "webdav": WebDav, "https": P2pHttp}
+SERVED_BY |= dict.fromkeys(("ssh", "ria-ssh", "rsync"), Sshd)
 
 
 @dataclass
@@ -39,7 +50,7 @@ class World:
     """A dataset at ``root/dataset`` with sibling ``mir``, and how to put it back.
 
     ``kind`` is ``WHERE`` for a sibling that is shared and ``own WHERE`` for own storage.
-    ``server`` has what is far away; that of a bucket or a collection serves ``root/served``.
+    ``server`` has what is far away; all but that of ssh serve ``root/served``.
     ``ticks`` and ``seconds`` tell of the undisturbed run, phase by phase; ``end`` is the state
     that it led to.
     """
@@ -47,7 +58,7 @@ class World:
     root: Path
     kind: str
     sibling: Path
-    server: Sshd | S3 | WebDav | None = None
+    server: Server | None = None
     end: dict[str, Any] = field(default_factory=dict)
     ticks: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -64,27 +75,49 @@ class World:
 
     @property
     def where(self) -> str:
-        """``path``, ``ria``, ``ssh``, ``ria-ssh``, or one of ``WITHOUT_GIT`` and ``BESIDE``."""
+        """``path``, ``ria``, ``ssh``, ``ria-ssh``, ``https``, ``WITHOUT_GIT`` or ``BESIDE``.
+
+        ``files`` are plain files (``exporttree=yes``), ``crypt`` is an encrypted directory.
+        """
         return self.kind.removeprefix("own ")
 
     @property
     def storage(self) -> Path:
         """The content of a kind that keeps it outside of a git repository."""
-        return self.root / "store" if self.where in BESIDE else self.sibling
+        return self.sibling.with_name("store") if self.where in BESIDE else self.sibling
+
+    @property
+    def remote(self) -> str:
+        """The remote that has the content."""
+        return "store" if self.where in BESIDE else "mir-storage" if "ria" in self.where else "mir"
+
+    @property
+    def repository(self) -> Path:
+        """The repository that the sibling is a remote of."""
+        return self.dataset if self.own else self.dataset / ".git/mrishare/mir"
 
     def put_back(self) -> None:
         """As it was before any run; links, modes and times included."""
+        if isinstance(self.server, P2pHttp):
+            self.server.kill_annex()
         if self.root.exists():
             remove(self.root)
         run(self.root.parent, "cp", "-a", f"{self.root}.kept", str(self.root))
+        self.serve()
+
+    def serve(self) -> None:
+        """Let its server run again, if it was ended."""
+        if isinstance(self.server, P2pHttp):
+            self.server.kill_annex()
+            self.server.start_annex()
 
     def publish(self, point: str, whom: str = "group") -> tuple[bool, list[list[str]]]:
         """Publish in a process group of its own; whether it was struck, and what it logged."""
         log = self.root.parent / "phases.log"
         log.unlink(missing_ok=True)
-        if whom == "sshd":
-            assert isinstance(self.server, Sshd)
-            whom = f"sshd:{self.server.pid}"
+        if whom in ("sshd", "p2phttp"):
+            assert isinstance(self.server, Sshd | P2pHttp)
+            whom = f"{whom}:{self.server.pid}"
         argv = [sys.executable, str(DRIVER), str(self.dataset), "mir", str(log), point, whom]
         done = subprocess.run(
             argv, capture_output=True, start_new_session=True, timeout=300, check=False
@@ -99,13 +132,11 @@ class World:
     def state(self) -> dict[str, Any]:
         """Trees, keys and locations; and that both ends are sound."""
         run(self.dataset, "git", "annex", "fsck", "--quiet")
-        release = self.dataset if self.own else self.dataset / ".git/mrishare/mir"
-        if self.where in ("path", "ssh"):
+        release = self.repository
+        if self.where in ("path", "ssh", "https"):
             run(self.sibling, "git", "annex", "fsck", "--quiet", "--branch=main")
-        else:
-            remote = {"ria": "mir-storage", "ria-ssh": "mir-storage"}.get(self.where, "mir")
-            remote = "store" if self.where in BESIDE else remote
-            which = ("--all", f"--in={remote}", f"--from={remote}")
+        elif self.where != "files":  # git-annex takes all that lies there for lost
+            which = ("--all", f"--in={self.remote}", f"--from={self.remote}")
             run(release, "git", "annex", "fsck", "--quiet", *which)
         kept = tree_of(self.dataset, events=False)
         if self.where in WITHOUT_GIT:
@@ -118,26 +149,46 @@ class World:
             keys = self._stored() if self.where in BESIDE else keys_at(self.sibling)
         if self.where in BESIDE:
             run(self.sibling, "git", "fsck", "--connectivity-only", "--no-dangling")
+        if self.where == "files":
+            there["files"] = self.files()
         return {**there, "keys": keys, "located here": locations(release), "kept": kept}
 
     def _stored(self) -> set[str]:
         """Keys in storage outside of a git repository, each of them whole."""
+        if self.where == "files":
+            return {key for key in self.files().values() if key}
         files = [p for p in self.storage.rglob("*") if p.is_file()]
         found = [p for p in files if "GIT" not in p.name and p.name != "annex-uuid"]
-        if self.where == "encrypted":
+        if self.where in ("encrypted", "crypt"):
             return self._encrypted(found)
         assert all(f"-s{p.stat().st_size}-" in p.name for p in found)
         return {p.name for p in found}
 
+    def files(self) -> dict[str, str]:
+        """What somebody without git sees there, but for events; the key of what is annexed."""
+        found = {}
+        for parent, below, names in os.walk(self.storage):
+            below[:] = [name for name in below if name not in (".git", "events")]
+            for path in (Path(parent, name) for name in names):
+                name = str(path.relative_to(self.storage))
+                link = self.dataset / name
+                found[name] = os.path.basename(os.readlink(link)) if link.is_symlink() else ""
+                digest = hashlib.sha256(path.read_bytes()).hexdigest()
+                assert digest in found[name] or not found[name], name
+        return found
+
     def _encrypted(self, found: list[Path]) -> set[str]:
         """Keys whose content ``found`` are, as whoever has the cipher tells."""
-        repo = self.dataset if self.own else self.dataset / ".git/mrishare/mir"
-        keys = sorted(keys_of(self.dataset, ""))
-        argv = ("git", "annex", "checkpresentkey", "--batch", "store")
-        said = run(repo, *argv, input="".join(f"{key}\n" for key in keys).encode()).split()
-        held = {key for key, there in zip(keys, said, strict=True) if there == "1"}
+        held = self.told_there()
         assert all(p.name.startswith("GPGHMAC") for p in found) and len(found) == len(held)
         return held
+
+    def told_there(self) -> set[str]:
+        """Keys that the sibling says it has, asked for each of them."""
+        repo, keys = self.repository, sorted(keys_of(self.dataset, ""))
+        argv = ("git", "annex", "checkpresentkey", "--batch", self.remote)
+        said = run(repo, *argv, input="".join(f"{key}\n" for key in keys).encode()).split()
+        return {key for key, there in zip(keys, said, strict=True) if there == "1"}
 
     def _of_storage(self) -> dict[str, Any]:
         """What a stranger's clone of it tells; own storage has no git half."""
@@ -159,62 +210,107 @@ class World:
         return told
 
 
-def add(world: World, keys: Keys | None = None) -> None:
+def add(
+    world: World, keys: Keys | None = None, name: str = "mir", *, declared: bool = True
+) -> None:
     """Make the sibling, and declare it; encrypted for both who have ``keys``."""
     dataset, place, where, server = world.dataset, world.sibling, world.where, world.server
     far = f"{server.alias}:{place}" if isinstance(server, Sshd) else str(place)
-    initremote = ("git", "annex", "initremote", "mir", "encryption=none")
+    initremote = ("git", "annex", "initremote", name, "encryption=none")
     policy = "backup" if world.own else "institution"
-    if isinstance(server, (S3, WebDav)):
-        run(dataset, *initremote[:-1], *server.initremote(place.name))
-        demanded = world.root / f"{policy}.yaml"  # nobody knows how much room is there
-        demanded.write_text(f"policy: {policy}\nbudget: 10MB\n")
+    if where in ROOMLESS:
+        demanded = world.root / f"{policy}.yaml"
+        demanded.write_text(f"policy: {policy}\nbudget: 15MB\n")
         policy = str(demanded)
+    if isinstance(server, S3 | WebDav):
+        run(dataset, *initremote[:-1], *server.initremote(place.name))
+    elif isinstance(server, P2pHttp):
+        server.make_neutral()
+        run(dataset, "git", "remote", "add", name, server.url)
     elif where in BESIDE:
-        beside(world, keys)
+        beside(world, keys, name)
     elif "ria" in where:
         store = f"ria+ssh://{far.replace(':', '', 1)}" if server else f"ria+file://{place}"
-        create = ("datalad", "create-sibling-ria", "-s", "mir", "--new-store-ok")
+        create = ("datalad", "create-sibling-ria", "-s", name, "--new-store-ok")
         run(dataset, *create, store)
-    elif where == "directory":
+    elif where in ("directory", "files"):
         place.mkdir()
-        run(dataset, *initremote, "type=directory", f"directory={place}")
-    elif where == "rsync":
+        plain = ("exporttree=yes",) if where == "files" else ()
+        run(dataset, *initremote, "type=directory", f"directory={place}", *plain)
+    elif where == "crypt":
+        place.mkdir()
+        assert keys is not None
+        words = ("encryption=hybrid", f"keyid={keys.steward}", "type=directory")
+        run(dataset, *initremote[:-1], *words, f"directory={place}")
+    elif where.startswith("rsync"):
         place.mkdir()
         run(dataset, *initremote, "type=rsync", f"rsyncurl={far}")
     else:
         bare(place)
-        run(dataset, "git", "remote", "add", "mir", far)
-    declare(Checkout(dataset), "mir", policy)
+        run(dataset, "git", "remote", "add", name, far)
+    if declared:
+        declare(Checkout(dataset), name, policy)
     if "ria" in where:
         world.sibling = next(p.parent for p in place.glob("*/*/HEAD"))
 
 
-def beside(world: World, keys: Keys | None) -> None:
+def side_by_side(
+    dataset: Path,
+    kinds: Sequence[str],
+    servers: Sequence[Server] = (),
+    keys: Keys | None = None,
+    *,
+    declared: bool = True,
+) -> dict[str, World]:
+    """A sibling of each kind for one dataset, one of a kind at each server; by their names."""
+    running = {type(server): server for server in servers}
+    found = {}
+    for kind in kinds:
+        name, where = kind.replace(" ", "-"), kind.removeprefix("own ")
+        server = running.get(SERVED_BY.get(where, type(None)))
+        place = dataset.parent / name / "mir"
+        if isinstance(server, P2pHttp):
+            place = server.path
+        elif isinstance(server, S3 | WebDav):
+            place = server.root / "mir"
+        else:
+            place.parent.mkdir()
+        found[name] = World(dataset.parent, kind, place, server)
+        secret = keys if where in ("encrypted", "crypt") else None
+        add(found[name], secret, name, declared=declared)
+    return found
+
+
+def beside(world: World, keys: Keys | None, name: str) -> None:
     """A git repository that holds no content, and a directory that does."""
+    store = "store" if name == "mir" else f"store-of-{name}"
     dataset, where = world.dataset, f"directory={world.storage}"
     bare(world.sibling)
     world.storage.mkdir()
-    run(dataset, "git", "remote", "add", "mir", str(world.sibling))
-    run(dataset, "git", "config", "remote.mir.annex-ignore", "true")
-    run(dataset, "git", "config", "remote.mir.datalad-publish-depends", "store")
+    run(dataset, "git", "remote", "add", name, str(world.sibling))
+    run(dataset, "git", "config", f"remote.{name}.annex-ignore", "true")
+    run(dataset, "git", "config", f"remote.{name}.datalad-publish-depends", store)
     words = ("encryption=hybrid", f"keyid={keys.steward}") if keys else ("encryption=none",)
-    run(dataset, "git", "annex", "initremote", "store", "type=directory", where, *words)
+    run(dataset, "git", "annex", "initremote", store, "type=directory", where, *words)
     if keys:
-        run(dataset, "git", "annex", "enableremote", "store", where, f"keyid+={keys.partner}")
+        run(dataset, "git", "annex", "enableremote", store, where, f"keyid+={keys.partner}")
 
 
 def build(
     root: Path,
     kind: str,
     template: Path,
-    server: Sshd | S3 | WebDav | None = None,
+    server: Server | None = None,
     keys: Keys | None = None,
     ticks: bool = True,
 ) -> World:
     """A sibling that was published to; since then one withdrew, and there is more to send."""
     root.mkdir(exist_ok=True)  # a server may serve below it
-    place = server.root / "mir" if isinstance(server, (S3, WebDav)) else root / "mir.store"
+    place = root / "mir.store"
+    if isinstance(server, S3 | WebDav):
+        place = server.root / "mir"
+    elif isinstance(server, P2pHttp):
+        place = server.path
     world = World(root, kind, place, server)
     dataset = copy_dataset(template, root / "dataset")
     consent(dataset, ("sub-01", "given"), ("sub-02", "given"), ("sub-04", "refused"))
@@ -253,6 +349,7 @@ def converges(world: World, point: str, whom: str = "group") -> str:
     what = hit(log) if struck else "ended before"
     print(f"{world.kind} {whom} {point}: {what}")
     assert struck or point.startswith("at:"), "the kill missed"
+    world.serve()
     publish(world.dataset, "mir")
     as_if_nothing_had_been(world)
     after = objects(world.dataset)

@@ -201,6 +201,11 @@ class P2pHttp:
         """The same with SIGKILL."""
         self._annex.end(signal.SIGKILL)
 
+    @property
+    def pid(self) -> int:
+        """The process of p2phttp."""
+        return self._annex.pid
+
     def stop(self) -> None:
         """End both."""
         self._annex.end()
@@ -236,15 +241,20 @@ def p2phttps(
     """The same behind HTTPS; within the test git and git-annex trust its certificate."""
     directory = tmp_path_factory.mktemp("p2phttps")
     server = P2pHttp(directory, certify(directory))
-    reach_loopback(monkeypatch, directory, server.helper)
-    # git's variable, and that of the library of git-annex
-    for variable in ("GIT_SSL_CAINFO", "SYSTEM_CERTIFICATE_PATH"):
-        monkeypatch.setenv(variable, str(server.certificate))
+    trust(monkeypatch, directory, server)
     try:
         server.start()
         yield server
     finally:
         server.stop()
+
+
+def trust(monkeypatch: pytest.MonkeyPatch, directory: Path, server: P2pHttp) -> None:
+    """Let git and git-annex know the certificate and the password of a server."""
+    reach_loopback(monkeypatch, directory, server.helper)
+    # git's variable, and that of the library of git-annex
+    for variable in ("GIT_SSL_CAINFO", "SYSTEM_CERTIFICATE_PATH"):
+        monkeypatch.setenv(variable, str(server.certificate))
 
 
 def certify(directory: Path) -> Path:

@@ -107,18 +107,36 @@ def test_keys_that_do_not_do(
     assert not any((tmp_path / "store").rglob("*"))
 
 
-def test_damage_is_found(registered: Path, tmp_path: Path, gpg: Keys) -> None:
+@pytest.mark.parametrize(
+    ("scheme", "key"),
+    [
+        ("sharedpubkey", "steward"),
+        pytest.param("hybrid", "steward", marks=pytest.mark.slow),
+        ("sharedpubkey", "partner"),
+    ],
+)
+def test_damage_is_found(
+    registered: Path, tmp_path: Path, gpg: Keys, scheme: str, key: str
+) -> None:
     """git-annex takes an empty object for content until it is decrypted."""
     (tmp_path / "store").mkdir()
     where = f"directory={tmp_path}/store"
-    initremote(registered, "sharedpubkey", gpg.steward, "type=directory", where)
+    initremote(registered, scheme, getattr(gpg, key), "type=directory", where)
     consent(registered, ("sub-01", "given"))
     declare(Checkout(registered), "mir", "backup")
     told(registered)
-    damaged = sorted(there(tmp_path / "store"))[0]
-    damaged.chmod(0o600)
-    damaged.write_bytes(b"")
+    every = sorted(there(tmp_path / "store"))
+    for damaged, content in ((every[0], b""), (every[1], every[1].read_bytes()[:-1] + b"x")):
+        damaged.chmod(0o600)
+        damaged.write_bytes(content)
     assert publish(registered, "mir")[-1].changed is False
-    records = told(registered, checksum=True, code=1)
+    readable = key == "steward"
+    records = told(registered, checksum=True, code=0 if readable else 1)
     compared = next(r for r in records if r.get("outcome") == "compared")
-    assert compared["status"] == "error" and len(compared["failed"]) == 1
+    if not readable:  # by nobody here, so nobody here can tell
+        assert compared["status"] == "error" and len(compared["failed"]) == len(every)
+        assert every[0].read_bytes() == b""
+        return
+    assert compared["status"] == "ok" and len(compared["damaged"]) == 2
+    found = next(r for r in told(registered, checksum=True) if r.get("outcome") == "compared")
+    assert (found["status"], found["compared"]) == ("notneeded", len(every))

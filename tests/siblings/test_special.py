@@ -170,6 +170,7 @@ def test_one_that_is_not_empty(
     [
         (("importtree=yes", "exporttree=yes"), "backup", "holds a tree of files"),
         (("encryption=shared",), "institution", "is encrypted .shared."),
+        (("chunk=1MiB",), "institution", "in chunks .1MiB., and such a special remote cannot be"),
     ],
 )
 def test_what_is_not_served(
