@@ -159,6 +159,11 @@ class Resolver:
             found = person.cache[key] = self._resolve(participant, person, file)
         return found
 
+    def has_scopes(self, participant: str) -> bool:
+        """Whether what the participant said is about some files only, or not about some."""
+        person = self._people.get(participant)
+        return person is not None and bool(person.names)
+
     def withdrawn_depth(
         self, participant: str, file: FileScope = _NOWHERE_IN_PARTICULAR
     ) -> Then | None:

@@ -6,10 +6,13 @@ For the others this is the one place where lineage becomes something to decide b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
+from ..consent.scopes import SUFFIXES, FileScope
 from ..provenance.activities import IN_GIT
+from ..provenance.bids import bids_name
 from ..provenance.graph import Lineage
 from ..provenance.participants import participants_in_path
 from ..provenance.sidecars import DESCRIBING
@@ -19,18 +22,33 @@ from ..repo.trees import GITLINK, LINK, Entry
 _NOBODY: frozenset[str] = frozenset()
 
 
+class Source(NamedTuple):
+    """A file of a participant that something was made from in the end, by what a record may be
+    about: ``scope`` is that of the file.
+    """
+
+    participant: str
+    scope: FileScope
+
+
+def _no_sources() -> tuple[Source, ...]:
+    return ()
+
+
 class Origin(NamedTuple):
     """Where a content came from.
 
     ``people`` are all whose data it holds by lineage: whom its paths ever named, and whom it
     inherits. ``opaque`` is why nobody can tell, in one clause. ``disjoint`` are whom its path
-    names and whom it inherits, where these have nobody in common.
+    names and whom it inherits, where these have nobody in common. ``sources`` are asked for
+    only where somebody's consent is about some of the files: they are as many as there are.
     """
 
     people: frozenset[str] = _NOBODY
     opaque: str | None = None
     disjoint: tuple[frozenset[str], frozenset[str]] | None = None
     attested: Attestation | None = None
+    sources: Callable[[], tuple[Source, ...]] = _no_sources
 
     @property
     def tells(self) -> bool:
@@ -60,6 +78,7 @@ class Origins:
         self.lineage, self.attested = lineage, attested or {}
         #: contents, most of all there are, of which there is nothing to add
         self.silent = frozenset(lineage.nodes) - lineage.beyond_paths() - self.attested.keys()
+        self._sources: dict[tuple[str, ...], tuple[Source, ...]] = {}
 
     def of(self, entry: Entry) -> Origin | None:
         """What there is to add to a file's path; None where that says it all."""
@@ -76,9 +95,32 @@ class Origins:
         disjoint = None if describing else lineage.contradiction(node)
         if disjoint is None and not describing and now and inherited and now.isdisjoint(inherited):
             disjoint = now, inherited
-        if opaque is None and disjoint is None and attested is None and people <= now:
+        tells = bool(opaque or disjoint or attested) or not people <= now
+        if not tells and not inherited:  # else its sources may be asked about
             return None
-        return Origin(people, opaque, disjoint, attested)
+        sources = partial(self.sources, node) if inherited else _no_sources
+        return Origin(people, opaque, disjoint, attested, sources)
+
+    def sources(self, node: str) -> tuple[Source, ...]:
+        """What a content was made from in the end: files that were not made from data."""
+        lineage = self.lineage
+        # what the same steps made has the same sources
+        makers = tuple(activity.token for activity in lineage.made_by(node))
+        found = self._sources.get(makers)
+        if found is None:
+            first = (a for a in lineage.ancestors(node) if not lineage.inherited(a))
+            paths = sorted({path for a in first for path in lineage.paths(a)})
+            found = tuple(
+                Source(who, _scope(path)) for path in paths for who in participants_in_path(path)
+            )
+            self._sources[makers] = found
+        return found
+
+
+def _scope(path: str) -> FileScope:
+    name = bids_name(path)
+    suffix = name.suffix if name.suffix in SUFFIXES else None
+    return FileScope(name.ses or None, name.datatype or None, suffix, path)
 
 
 def is_describing(entry: Entry) -> bool:

@@ -134,6 +134,8 @@ class Judge:
         if not facts.participants:
             return (_NOBODY,)
         reasons = self.people(facts.participants, facts.scope, facts.clearance)
+        if facts.origin is not None:
+            reasons = self._of_sources(facts, reasons)
         if facts.finding:
             reasons = (*reasons, _finding(facts.finding))
         if facts.told.places:
@@ -151,6 +153,19 @@ class Judge:
         if counts_anonymous(facts):
             return (_finding(facts.finding),) if facts.finding else ()
         return None
+
+    def _of_sources(self, facts: Facts, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
+        """With those against what it was made from: who keeps back an image means what is made
+        of it as well, whatever that is called.
+        """
+        people = frozenset(p for p in facts.participants if self.resolver.has_scopes(p))
+        if not people or facts.origin is None:
+            return reasons
+        for who, scope in facts.origin.sources():
+            if who in people:
+                found = self.people(frozenset((who,)), scope, facts.clearance)
+                reasons += tuple(r for r in found if r not in reasons)
+        return reasons
 
     def _told(self, facts: Facts) -> tuple[Reason, ...]:
         """The reason against an image that is clean enough but for what its header tells."""

@@ -99,6 +99,35 @@ def test_a_neutral_name_does_not_hide_whose_it_is() -> None:
     assert why(decided_by(judge(INSTITUTION, *TWO), tree, None))[NEUTRAL] == ["participant"]
 
 
+def test_who_keeps_back_an_image_means_what_is_made_of_it_too() -> None:
+    head = annexed("sub-01/anat/sub-01_T1w.nii.gz", "head")
+    bold = annexed("sub-01/func/sub-01_task-x_bold.nii.gz", "bold")
+    step = annexed("derivatives/p/sub-01/sub-01_brain.nii.gz", "step")
+    of_head = annexed("derivatives/p/sub-01/func/sub-01_desc-a_bold.nii.gz", "of_head")
+    of_bold = annexed("derivatives/p/sub-01/func/sub-01_desc-b_bold.nii.gz", "of_bold")
+    tree = [head, bold, step, of_head, of_bold]
+    known = origins(
+        tree,
+        ran([key("step")], [key("head")]),
+        ran([key("of_head")], [key("step"), key("bold")], "c2"),
+        ran([key("of_bold")], [key("bold")], "c3"),
+    )
+    kept_back = said("sub-01", "opted-out", scope="suffix=T1w")
+    found = why(decided_by(judge(INSTITUTION, given("sub-01"), kept_back), tree, known))
+    assert found == {
+        head.path: ["consent"],
+        bold.path: [],
+        step.path: ["consent"],  # a suffix that BIDS does not have may be meant
+        of_head.path: ["consent"],
+        of_bold.path: [],
+    }
+    # the other way round: only what was permitted, and what was made of nothing else
+    only = given("sub-01", scope="datatype=func suffix=bold")
+    found = why(decided_by(judge(INSTITUTION, only), tree, known))
+    assert [p for p, reasons in found.items() if not reasons] == [bold.path, of_bold.path]
+    assert why(decided_by(judge(INSTITUTION, given("sub-01")), tree, known))[of_head.path] == []
+
+
 def test_where_it_once_stood_counts_for_content_that_was_renamed() -> None:
     moved = annexed("derivatives/x_bold.nii.gz", "raw02")
     known = origins([moved], past=((key("raw02"), "sub-02/func/sub-02_bold.nii.gz"),))
