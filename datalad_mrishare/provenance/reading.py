@@ -20,7 +20,7 @@ from ..repo.computed import read_computed
 from ..repo.contents import Contents
 from ..repo.installed import Place, commit_named, place_of, subdataset
 from ..repo.signed import read_signed, write_signed
-from ..repo.trees import GITLINK, read_directory
+from ..repo.trees import read_directory
 from ..repo.treewalk import Listing, Trees
 from .activities import IN_GIT, Activity
 from .asserted import read_asserted
@@ -28,7 +28,7 @@ from .evidence import Evidence
 from .graph import Lineage
 from .inputs import Elsewhere, Resolver, missing_input, node_of
 from .kept import decode, encode
-from .recorded import Moved, Recorded, Step, read_recorded
+from .recorded import Moved, Recorded, Step, changed_contents, read_recorded
 from .sidecars import shared_sidecars
 from .statements import DIRECTORY, Derivation, Seal, Statement, parse_statements
 from .unmade import Unmade
@@ -200,14 +200,7 @@ class _Dataset:
                 if trees.root(move.before) is None or trees.root(move.after) is None:
                     continue
                 for _, changes in read_changes(there.place.path, [(move.after, (move.before,))]):
-                    files = [c for c in changes if c.mode != GITLINK]
-                    contents.learn((c.mode, c.oid) for c in files)
-                    nodes = (
-                        node_of(c.oid, contents)
-                        for c in files
-                        if not c.path.startswith(".datalad/")
-                    )
-                    found[move] = tuple(dict.fromkeys(nodes))
+                    found[move] = changed_contents(changes, contents)
         return found
 
 

@@ -323,17 +323,7 @@ class _Reading:
         return Step(Activity(commit.id, kind, Evidence.OPAQUE, (), made, subject, when, (), why))
 
     def _outputs(self, changes: Iterable[Change]) -> tuple[str, ...]:
-        """Contents that a commit put where another stood, or none; not what DataLad keeps."""
-        made = [c for c in changes if c.mode != GITLINK and not c.path.startswith(".datalad/")]
-        # what stood there before may be from before what is read now
-        self._contents.learn(("100644", oid) for c in made for oid in c.before if oid.strip("0"))
-        nodes = (
-            node
-            for change in made
-            if (node := node_of(change.oid, self._contents))
-            not in {node_of(oid, self._contents) for oid in change.before}
-        )
-        return tuple(dict.fromkeys(nodes))
+        return changed_contents(changes, self._contents)
 
     def _merge(self, commit: Commit, changes: list[Change]) -> Iterator[Step]:
         """Of a merge, contents that none of the merged commits has anywhere."""
@@ -369,3 +359,18 @@ def _when(commit: Commit) -> str:
         return datetime.fromtimestamp(commit.seconds, timezone.utc).isoformat()
     except (ValueError, OverflowError, OSError):
         return ""
+
+
+def changed_contents(changes: Iterable[Change], contents: Contents) -> tuple[str, ...]:
+    """Contents that a commit put where another stood, or none; not what DataLad keeps."""
+    made = [c for c in changes if c.mode != GITLINK and not c.path.startswith(".datalad/")]
+    contents.learn((c.mode, c.oid) for c in made)
+    # what stood there before may be from before what is read now
+    contents.learn(("100644", oid) for c in made for oid in c.before if oid.strip("0"))
+    nodes = (
+        node
+        for change in made
+        if (node := node_of(change.oid, contents))
+        not in {node_of(oid, contents) for oid in change.before}
+    )
+    return tuple(dict.fromkeys(nodes))
