@@ -63,6 +63,8 @@ def load_yaml(text: str, where: str) -> Document:
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         place = f"{where}, line {mark.line + 1}, column {mark.column + 1}" if mark else where
+        if "nesting depth" in (exc.problem or ""):  # PyYAML has a limit of its own since 6.0.4
+            raise InputError("nested too deeply", where=place) from exc
         raise InputError(f"not valid YAML: {exc.problem}", where=place) from exc
     except (yaml.YAMLError, ValueError) as exc:
         reason = str(exc).splitlines()[0]
