@@ -8,6 +8,8 @@ observations keep this small enough for a million files:
 * What a content inherits depends on who made it and on nothing else. All contents that the
   same activities made are one *batch* and share one answer, so that the search is over
   activities and batches, of which there are as many as commands that were run.
+* Commands are run again and again on the same: one after the other on all files of a
+  participant. What went into an activity is a *bundle*, and each is kept once.
 
 Batches that lead to one another in a circle (a run undone by another, a file toggled back
 and forth) are one component and share one answer as well, which is the least that satisfies
@@ -18,6 +20,7 @@ the order and the shape. Sets of participants are integers, one bit a person.
 from __future__ import annotations
 
 import sys
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator
 from functools import reduce
 from operator import and_, or_
@@ -50,10 +53,14 @@ class Lineage:
         self._paths: list[str | dict[str, None]] = []
         self._own: list[int] = []
         self._batch: list[int] = []
-        # an activity: numbers of what went in and came out
-        self._inputs: list[list[int]] = []
+        # a bundle: numbers of what went in together, and the activities that it went into
+        self._bundles: list[list[int]] = []
+        self._users: list[list[int]] = []
+        # an activity: its bundle, and numbers of what came out
+        self._inputs: list[int] = []
         self._outputs: list[list[int]] = []
-        self._users: dict[int, list[int]] = {}
+        # a content: the bundles that it is in, in their order
+        self._within: dict[int, list[int]] = {}
         # a batch: who made it, whom it inherits, how well that is known, who spoilt it
         self._makers: list[tuple[int, ...]] = []
         self._inherited: list[int] = []
@@ -147,15 +154,16 @@ class Lineage:
     def _connect(self, activities: Iterable[Activity]) -> None:
         self._activities = tuple(activities)
         makers: dict[int, list[int]] = {}
+        known: dict[tuple[str, ...], int] = {}
         for number, activity in enumerate(self._activities):
-            went_in = self._numbers(activity.inputs)
-            before = set(went_in)
+            bundle = known.get(activity.inputs)
+            if bundle is None:
+                bundle = known[activity.inputs] = self._bundle(activity.inputs)
+            self._inputs.append(bundle)
+            self._users[bundle].append(number)
             # what went in and came out was not made: it was moved, or copied, or left alone
-            came_out = [at for at in self._numbers(activity.outputs) if at not in before]
-            self._inputs.append(went_in)
+            came_out = [at for at in self._numbers(activity.outputs) if not self._is_in(at, bundle)]
             self._outputs.append(came_out)
-            for at in went_in:
-                self._users.setdefault(at, []).append(number)
             for at in came_out:
                 makers.setdefault(at, []).append(number)
         batches: dict[tuple[int, ...], int] = {}
@@ -167,8 +175,30 @@ class Lineage:
 
     def _independent(self, made: Collection[int]) -> bool:
         """Whether several made the same of data that has nobody in common."""
-        masks = [reduce(or_, (self._own[at] for at in self._inputs[a]), 0) for a in made]
+        masks = [reduce(or_, (self._own[at] for at in self._went_into(a)), 0) for a in made]
         return len(masks) > 1 and all(masks) and not reduce(and_, masks)
+
+    def _bundle(self, nodes: Collection[str]) -> int:
+        """A new one."""
+        bundle = len(self._bundles)
+        numbers, within = self._numbers(nodes), self._within
+        self._bundles.append(numbers)
+        self._users.append([])
+        for at in numbers:
+            found = within.get(at)
+            if found is None:
+                within[at] = [bundle]
+            else:
+                found.append(bundle)
+        return bundle
+
+    def _is_in(self, at: int, bundle: int) -> bool:
+        found = self._within.get(at, ())
+        place = bisect_left(found, bundle)
+        return place < len(found) and found[place] == bundle
+
+    def _went_into(self, activity: int) -> list[int]:
+        return self._bundles[self._inputs[activity]]
 
     def _numbers(self, nodes: Collection[str]) -> list[int]:
         """Contents by number, each once, without those of no bytes."""
@@ -184,9 +214,10 @@ class Lineage:
         count = len(self._makers)
         made = [[count + a for a in makers if self._tells(a)] for makers in self._makers]
         # points: the batches, then the activities
-        parents = made + [sorted({self._batch[at] for at in w} - {_RAW}) for w in self._inputs]
-        brought = [0] * count
-        brought += [reduce(or_, {self._own[at] for at in w}, 0) for w in self._inputs]
+        batches = [sorted({self._batch[at] for at in w} - {_RAW}) for w in self._bundles]
+        own = [reduce(or_, {self._own[at] for at in w}, 0) for w in self._bundles]
+        parents = made + [batches[bundle] for bundle in self._inputs]
+        brought = [0] * count + [own[bundle] for bundle in self._inputs]
         evidence = [Evidence.COMPUTED] * count + [a.evidence for a in self._activities]
         spoilt = [_NOBODY] * count
         spoilt += [
@@ -210,7 +241,7 @@ class Lineage:
     def _tells(self, activity: int) -> bool:
         """Whether it says anything of what came out; one where nothing went in does not."""
         known = self._activities[activity].evidence is not Evidence.OPAQUE
-        return not known or bool(self._inputs[activity])
+        return not known or bool(self._went_into(activity))
 
     def _index(self) -> None:
         """All contents of the same people together, for questions about a person."""
@@ -309,8 +340,12 @@ class Lineage:
 
     def used_by(self, node: str) -> tuple[Activity, ...]:
         """What it went into."""
-        at = self._number.get(node, -1)
-        return tuple(self._activities[a] for a in self._users.get(at, ()))
+        found = sorted(self._steps_from(self._number.get(node, -1)))
+        return tuple(self._activities[a] for a in found)
+
+    def _steps_from(self, at: int) -> Iterator[int]:
+        """The activities that a content went into."""
+        return (a for bundle in self._within.get(at, ()) for a in self._users[bundle])
 
     def ancestors(self, node: str) -> frozenset[str]:
         """All that it was made from, in one step or more; itself only where a circle leads back."""
@@ -325,7 +360,7 @@ class Lineage:
             for step in () if batch == _RAW else self._makers[batch]:
                 if step not in seen:
                     seen.add(step)
-                    fresh = set(self._inputs[step]) - found
+                    fresh = set(self._went_into(step)) - found
                     found |= fresh
                     open_.extend(fresh)
         return frozenset(self._names[at] for at in found)
@@ -336,10 +371,11 @@ class Lineage:
         seen: set[int] = set()
         open_ = [at for node in nodes if (at := self._number.get(node)) is not None]
         while open_:
-            for step in self._users.get(open_.pop(), ()):
-                if step not in seen:
-                    seen.add(step)
-                    fresh = set(self._outputs[step]) - found
+            for bundle in self._within.get(open_.pop(), ()):
+                if bundle not in seen:
+                    seen.add(bundle)
+                    made = (at for step in self._users[bundle] for at in self._outputs[step])
+                    fresh = set(made) - found
                     found |= fresh
                     open_.extend(fresh)
         return frozenset(self._names[at] for at in found)

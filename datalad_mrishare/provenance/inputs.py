@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from ..repo.contents import Contents
 from ..repo.trees import GITLINK, LINK
-from ..repo.treewalk import DIRECTORY, Found, TooMuch, Trees, is_pattern
+from ..repo.treewalk import DIRECTORY, Found, TooMuch, Trees, is_pattern, literal_head
 from .activities import IN_GIT
 from .records import Record, in_dataset, is_software
 
 #: links met on the way from one, and patterns that go on behind links
 _LINKS, _DEEPEST = 1000, 8
-#: contents that all runs together may have used; more are not followed
+#: contents that all runs together may have used, the same ones counted once
 MOST_INPUTS = 20_000_000
 
 
@@ -98,27 +99,82 @@ class Resolver:
     ):
         self._trees, self._contents, self._found = trees, contents, found
         self._left = MOST_INPUTS
+        # directory and pattern in it -> blobs; None where it takes the whole tree to tell
+        self._plain: dict[tuple[str, str], tuple[str, ...] | None] = {}
+        self._together: dict[tuple[tuple[str, str], ...], tuple[str, ...]] = {}
 
     def resolve(self, asked: Wanted) -> Inputs:
         """The inputs of one run; ``why`` tells also of a pattern that means nothing anywhere."""
+        lost = f"its input '{asked.lost[0]}' is not in the dataset" if asked.lost else ""
+        try:
+            plain = self._all_plain(asked)
+            return self._resolved(asked, lost) if plain is None else Inputs(plain, (), lost)
+        except TooMuch:
+            self._left = -1
+            return Inputs((), (), "it has more inputs than can be followed")
+
+    def _resolved(self, asked: Wanted, why: str) -> Inputs:
         blobs: dict[str, None] = {}
         elsewhere: dict[Elsewhere, None] = {}
-        why = f"its input '{asked.lost[0]}' is not in the dataset" if asked.lost else ""
         for pattern in asked.patterns:
             there: dict[Elsewhere, None] = {}
-            try:
-                found = self._one(asked.tree, pattern)
-                self._left -= len(found)
-                complete = self._left >= 0 and self._sort(asked.tree, found, blobs, there)
-            except TooMuch:
-                self._left = -1
-            if self._left < 0:
-                return Inputs((), (), "it has more inputs than can be followed")
+            found = self._one(asked.tree, pattern)
+            self._spend(len(found))
+            complete = self._sort(asked.tree, found, blobs, there)
             nothing = all(isinstance(one, Elsewhere) for one in found)
             elsewhere.update((one._replace(of=pattern if nothing else ""), None) for one in there)
             if not found or not complete:
                 why = why or missing_input(pattern)
         return Inputs(tuple(blobs), tuple(elsewhere), why)
+
+    def _spend(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise TooMuch
+
+    def _all_plain(self, asked: Wanted) -> tuple[str, ...] | None:
+        """The blobs of a run that used nothing but files of directories; else None.
+
+        Many runs use the same directories, which stay what they are from commit to commit:
+        each is looked at once, and the same blobs are the same tuple.
+        """
+        parts = []
+        for pattern in asked.patterns:
+            head, rest = literal_head(pattern)
+            directory = self._directory(asked.tree, head)
+            if directory is None or self._plainly(directory, rest) is None:
+                return None
+            parts.append((directory, rest))
+        key = tuple(parts)
+        found = self._together.get(key)
+        if found is None:
+            every = [self._plain[part] or () for part in key]
+            found = every[0] if len(every) == 1 else tuple(dict.fromkeys(chain(*every)))
+            self._spend(len(found))
+            self._together[key] = found
+        return found
+
+    def _directory(self, tree: str, path: str) -> str | None:
+        kind, oid = self._found.get((tree, path), ("", ""))
+        if not kind:
+            at, rest = self._trees.at(tree, path) or (None, "")
+            return at.oid if at and at.mode == DIRECTORY and not rest else None
+        return oid if kind == "tree" else None
+
+    def _plainly(self, directory: str, rest: str) -> tuple[str, ...] | None:
+        """What a pattern means in a directory; None when nothing, or more than its own files."""
+        key = (directory, rest)
+        if key in self._plain:
+            return self._plain[key]
+        below = Found("", DIRECTORY, directory)
+        found = self._one(directory, rest) if rest else [*self._trees.below(below)]
+        files = [one for one in found if isinstance(one, Found) and one.mode != GITLINK]
+        self._contents.learn((one.mode, one.oid) for one in files)
+        contents = (self._contents.of(one.oid) for one in files)
+        odd = any(content.missing or content.target is not None for content in contents)
+        plain = bool(files) and len(files) == len(found) and not odd
+        self._plain[key] = tuple(dict.fromkeys(one.oid for one in files)) if plain else None
+        return self._plain[key]
 
     def look(self, tree: str, pattern: str) -> Inputs:
         """The same of one pattern, which may mean nothing."""

@@ -7,7 +7,7 @@ reading it runs nothing. Pure.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any
 
 from .activities import Activity
@@ -16,7 +16,7 @@ from .inputs import Elsewhere
 from .recorded import Moved, Recorded, Settings, Step
 
 #: raised whenever a history would be read differently, so that what older versions kept is not used
-VERSION = 1
+VERSION = 2
 
 
 def encode(recorded: Recorded) -> bytes:
@@ -26,8 +26,13 @@ def encode(recorded: Recorded) -> bytes:
     def number(node: str) -> int:
         return numbers.setdefault(node, len(numbers))
 
+    bundles: dict[tuple[str, ...], int] = {}
+
+    def bundle(nodes: tuple[str, ...]) -> int:
+        return bundles.setdefault(nodes, len(bundles))
+
     where = [number(node) for node, _ in recorded.places]
-    steps = [_plain(step, number) for step in recorded.steps]
+    steps = [_plain(step, bundle) for step in recorded.steps]
     settings = recorded.settings
     value = {
         "version": VERSION,
@@ -37,6 +42,7 @@ def encode(recorded: Recorded) -> bytes:
         "directories": list(settings.directories),
         "images": sorted(settings.images),
         "steps": steps,
+        "bundles": [[number(node) for node in nodes] for nodes in bundles],
         "where": where,
         "paths": [path for _, path in recorded.places],
         "nodes": list(numbers),
@@ -50,6 +56,8 @@ def decode(content: bytes) -> Recorded | None:
     if value.get("version") != VERSION:
         return None
     nodes = value["nodes"]
+    # what many steps share is one tuple afterwards as well
+    bundles = [tuple(map(nodes.__getitem__, numbers)) for numbers in value["bundles"]]
     settings = Settings(
         frozenset(value["ids"]), tuple(value["directories"]), frozenset(value["images"])
     )
@@ -58,31 +66,31 @@ def decode(content: bytes) -> Recorded | None:
         frozenset(value["shallow"]),
         settings,
         list(zip(map(nodes.__getitem__, value["where"]), value["paths"], strict=True)),
-        [_step(step, nodes) for step in value["steps"]],
+        [_step(step, bundles) for step in value["steps"]],
     )
 
 
-def _plain(step: Step, number: Any) -> list[Any]:
+def _plain(step: Step, bundle: Callable[[tuple[str, ...]], int]) -> list[Any]:
     activity = step.activity
     return [
         *activity[:2],
         int(activity.evidence),
-        [number(node) for node in activity.inputs],
-        [number(node) for node in activity.outputs],
+        bundle(activity.inputs),
+        bundle(activity.outputs),
         *activity[5:],
         *step[1:],
     ]
 
 
-def _step(plain: list[Any], nodes: list[str]) -> Step:
+def _step(plain: list[Any], bundles: list[tuple[str, ...]]) -> Step:
     token, kind, evidence, inputs, outputs, what, when, software, why, *rest = plain
     record, foreign, elsewhere, moved, waits = rest
     activity = Activity(
         token,
         kind,
         Evidence(evidence),
-        _named(inputs, nodes),
-        _named(outputs, nodes),
+        bundles[inputs],
+        bundles[outputs],
         what,
         when,
         tuple(software),
@@ -90,7 +98,3 @@ def _step(plain: list[Any], nodes: list[str]) -> Step:
     )
     places = tuple(Elsewhere(*one) for one in elsewhere)
     return Step(activity, record, foreign, places, tuple(Moved(*one) for one in moved), waits)
-
-
-def _named(numbers: Iterable[int], nodes: list[str]) -> tuple[str, ...]:
-    return tuple(nodes[number] for number in numbers)

@@ -99,6 +99,7 @@ class _Dataset:
     subdatasets: dict[str, _Dataset] = field(default_factory=dict)
     trees: Trees | None = None
     contents: Contents | None = None
+    resolver: Resolver | None = None
 
     def all(self) -> Iterator[_Dataset]:
         """This and all below, those above first."""
@@ -118,11 +119,12 @@ class _Dataset:
         files = read_directory(self.place.path, self.commit, DIRECTORY)
         return parse_statements((self.prefix + path, content) for path, content in files)
 
-    def opened(self) -> tuple[Trees, Contents]:
+    def opened(self) -> tuple[Trees, Contents, Resolver]:
         """What looks into its trees."""
-        if self.trees is None or self.contents is None:
+        if self.trees is None or self.contents is None or self.resolver is None:
             self.trees, self.contents = Trees(self.place.path), Contents(self.place.path)
-        return self.trees, self.contents
+            self.resolver = Resolver(self.trees, self.contents, {})
+        return self.trees, self.contents, self.resolver
 
     def close(self) -> None:
         if self.trees is not None:
@@ -153,6 +155,8 @@ class _Dataset:
 
     def _with_elsewhere(self, step: Step) -> Activity:
         activity = step.activity
+        if not step.elsewhere:
+            return activity
         inputs = dict.fromkeys(activity.inputs)
         why = activity.why
         met: dict[str, bool] = {}
@@ -172,11 +176,11 @@ class _Dataset:
         path = self.prefix + asked.subdataset
         if there is None:
             return (), f"its inputs in '{path}' are not known here (datalad get -n {path})"
-        trees, contents = there.opened()
+        trees, contents, resolver = there.opened()
         tree = trees.root(asked.commit)
         if tree is None:
             return (), f"'{path}' does not have the commit {asked.commit[:10]} that it used"
-        inputs = Resolver(trees, contents, {}).look(tree, asked.pattern)
+        inputs = resolver.look(tree, asked.pattern)
         found = dict.fromkeys(node_of(oid, contents) for oid in inputs.blobs)
         why = inputs.why
         for deeper in inputs.elsewhere:
@@ -195,7 +199,7 @@ class _Dataset:
         found: dict[Moved, tuple[str, ...]] = {}
         for name, moves in wanted.items():
             there = self.subdatasets[name]
-            trees, contents = there.opened()
+            trees, contents, _ = there.opened()
             for move in moves:
                 if trees.root(move.before) is None or trees.root(move.after) is None:
                     continue

@@ -31,7 +31,7 @@ from ..repo.commits import (
 from ..repo.contents import Contents
 from ..repo.keys import find_object
 from ..repo.trees import GITLINK, object_sizes, read_blobs
-from ..repo.treewalk import DIRECTORY, Found, TooMuch, Trees, is_pattern, look_up
+from ..repo.treewalk import DIRECTORY, Found, TooMuch, Trees, literal_head, look_up
 from .activities import Activity
 from .evidence import Evidence
 from .inputs import Elsewhere, Inputs, Resolver, Wanted, node_of, wanted
@@ -145,6 +145,7 @@ class _Reading:
         self._changes: dict[str, list[Change]] = {}
         self._settings = Settings()
         self._waits: dict[str, str] = {}
+        self._named: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def read(self, tips: frozenset[str], known: Recorded | None) -> Recorded | None:
         """All there is to know; None when ``known`` is of no use any more."""
@@ -273,8 +274,8 @@ class _Reading:
         return known.tree if known else self._trees.root(parents[0]) or ""
 
     def _resolved(self, asked: dict[str, Wanted]) -> dict[str, Inputs]:
-        literal = [(w.tree, p) for w in asked.values() for p in w.patterns if not is_pattern(p)]
-        resolver = Resolver(self._trees, self._contents, look_up(self._repo, literal))
+        heads = [(w.tree, literal_head(p)[0]) for w in asked.values() for p in w.patterns]
+        resolver = Resolver(self._trees, self._contents, look_up(self._repo, heads))
         return {commit: resolver.resolve(want) for commit, want in asked.items()}
 
     # -- what becomes of it --------------------------------------------------------------
@@ -307,7 +308,7 @@ class _Reading:
             commit.id,
             "run",
             Evidence.OPAQUE if inputs.why else Evidence.DECLARED,
-            tuple(dict.fromkeys(node_of(oid, self._contents) for oid in inputs.blobs)),
+            self._nodes(inputs.blobs),
             self._outputs(changes),
             told.command,
             _when(commit),
@@ -315,6 +316,14 @@ class _Reading:
             inputs.why,
         )
         return Step(activity, digest, False, inputs.elsewhere, tuple(moved))
+
+    def _nodes(self, blobs: tuple[str, ...]) -> tuple[str, ...]:
+        """The contents of blobs; of the same blobs the same tuple."""
+        found = self._named.get(blobs)
+        if found is None:
+            nodes = (node_of(oid, self._contents) for oid in blobs)
+            found = self._named[blobs] = tuple(dict.fromkeys(nodes))
+        return found
 
     def _opaque(self, commit: Commit, kind: str, why: str, changes: Iterable[Change]) -> Step:
         subject = (commit.message or b"").strip().partition(b"\n")[0].decode("utf-8", "replace")

@@ -229,6 +229,19 @@ def is_pattern(part: str) -> bool:
     return _MAGIC.search(part) is not None
 
 
+def literal_head(pattern: str) -> tuple[str, str]:
+    """The directories that a pattern begins with, and the rest from the first that is none.
+
+    All of a pattern that is none itself.
+
+    >>> literal_head("sub-01/func/*_bold.nii.gz"), literal_head("sub-01/func")
+    (('sub-01/func', '*_bold.nii.gz'), ('sub-01/func', ''))
+    """
+    parts = pattern.split("/")
+    first = next((at for at, part in enumerate(parts) if is_pattern(part)), len(parts))
+    return "/".join(parts[:first]), "/".join(parts[first:])
+
+
 def _parts(pattern: str) -> list[str]:
     """The parts of a pattern, ``**`` once where it stands several times in a row."""
     parts: list[str] = []
