@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
@@ -105,12 +106,17 @@ def _path_with_annex(path: str) -> str:
     )
 
 
+@lru_cache(maxsize=16)
+def _found(program: str, path: str) -> str | None:
+    return shutil.which(program, path=path)
+
+
 def _patient_ssh(env: dict[str, str]) -> None:
     """Let whoever calls ``ssh`` do so with :data:`SSH_OPTIONS`.
 
     git has a setting for it, git-annex another one, and DataLad's RIA stores have none.
     """
-    ssh = shutil.which("ssh", path=env["PATH"])
+    ssh = _found("ssh", env["PATH"])
     if ssh and os.path.dirname(ssh) != str(_BEFORE_SSH):
         env.update(
             MRISHARE_SSH=ssh,
@@ -199,22 +205,66 @@ def complete(
         When it cannot be started or takes longer than ``timeout`` seconds.
     """
     try:
-        return subprocess.run(
+        process = subprocess.Popen(
             list(argv),
             cwd=cwd,
-            input=stdin if stdin is not None else b"",
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=environment(env),
-            timeout=timeout,
             pass_fds=tuple(pass_fds),
-            check=False,
         )
+    except OSError as exc:
+        raise RepoError(f"`{_command(argv)}`: {exc.strerror}", where=os.fspath(cwd)) from exc
+    try:
+        out, err = _talk(process, stdin or b"", timeout)
     except subprocess.TimeoutExpired as exc:
         raise RepoError(
             f"`{_command(argv)}` gave no answer within {timeout:.0f} seconds", where=os.fspath(cwd)
         ) from exc
-    except OSError as exc:
-        raise RepoError(f"`{_command(argv)}`: {exc.strerror}", where=os.fspath(cwd)) from exc
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def _talk(
+    process: subprocess.Popen[bytes], stdin: bytes, timeout: float | None
+) -> tuple[bytes, bytes]:
+    """Its output and errors once it has ended; killed when that takes too long, or we are.
+
+    ``Popen.communicate`` writes 512 bytes at a time and takes turns with all our threads for each:
+    with a hundred thousand ids to write that is longer than git takes to look them up.
+    """
+    assert process.stdin and process.stdout and process.stderr
+    said = [b"", b""]
+
+    def hear(at: int, pipe: IO[bytes]) -> None:
+        said[at] = pipe.read()
+        pipe.close()
+
+    threads = [
+        threading.Thread(target=hear, args=(0, process.stdout), daemon=True),
+        threading.Thread(target=hear, args=(1, process.stderr), daemon=True),
+        threading.Thread(target=_feed, args=(process.stdin, [stdin]), daemon=True),
+    ]
+    ends = None if timeout is None else time.monotonic() + timeout
+
+    def left() -> float | None:
+        return None if ends is None else max(0.0, ends - time.monotonic())
+
+    try:
+        for thread in threads if stdin else threads[:2]:
+            thread.start()
+        if not stdin:
+            process.stdin.close()
+        for thread in threads if stdin else threads[:2]:
+            thread.join(left())
+            if thread.is_alive():
+                raise subprocess.TimeoutExpired(process.args, timeout or 0)
+        process.wait(left())
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    return said[0], said[1]
 
 
 def git(cwd: Path | str, *args: str, **kwargs: Any) -> bytes:
@@ -258,7 +308,9 @@ def _feed(pipe: IO[bytes], chunks: Iterable[bytes]) -> None:
             pipe.write(chunk)
         pipe.close()
     except (BrokenPipeError, ValueError):
-        pass  # the process ended early; its exit code tells
+        # the process ended early; its exit code tells
+        with contextlib.suppress(OSError, ValueError):
+            pipe.close()
 
 
 def _dies_with_us() -> Callable[[], None] | None:
