@@ -165,6 +165,46 @@ def find_object(objects: Path, key: str) -> Path | None:
     return None
 
 
+class Objects:
+    """The contents below an ``annex/objects``, for who asks about every file of a dataset.
+
+    Which directories there are is listed as they are asked for, a thousand or two at most.
+    Content that is not there, which is most of it in many a clone, takes no look at the disk then.
+    What comes or goes meanwhile may be missed.
+    """
+
+    def __init__(self, objects: Path):
+        self._objects, self._top = objects, os.fspath(objects)
+        first = self._list("")
+        self._mixed = frozenset(name for name in first if len(name) == 2)
+        self._lower = frozenset(name for name in first if len(name) == 3)
+        self._below: dict[str, frozenset[str]] = {}
+
+    def find(self, key: str) -> Path | None:
+        """The file with the content of ``key``, or None."""
+        for those, place_of in ((self._mixed, hash_mixed), (self._lower, hash_lower)):
+            if those and self._is_directory(those, place := place_of(key)):
+                name = to_file_name(key)
+                if os.path.isfile(f"{self._top}/{place}/{name}/{name}"):
+                    return self._objects / place / name / name
+        return None
+
+    def _is_directory(self, those: frozenset[str], place: str) -> bool:
+        first, _, second = place.partition("/")
+        if first not in those:
+            return False
+        below = self._below.get(first)
+        if below is None:
+            below = self._below[first] = self._list(first)
+        return second in below
+
+    def _list(self, first: str) -> frozenset[str]:
+        try:
+            return frozenset(os.listdir(f"{self._top}/{first}"))
+        except OSError:
+            return frozenset()
+
+
 def matches_key(file: Path, key: str) -> bool:
     """Whether the content of ``file`` has the checksum that ``key`` names.
 

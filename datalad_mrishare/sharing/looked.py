@@ -18,7 +18,7 @@ from pathlib import Path
 from ..errors import RepoError
 from ..privacy.looking import look_at, look_into
 from ..privacy.told import SILENT, Told, Values, from_metadata
-from ..repo.keys import find_object, is_checksum
+from ..repo.keys import Objects, is_checksum
 from ..repo.trees import Entry
 from ..repo.worktree import write_file
 
@@ -54,7 +54,7 @@ def look(
     contents : callable
         Entries in git -> content by blob id.
     """
-    before = _recall(memory)
+    before, find = _recall(memory), Objects(objects).find
     told: dict[str, Told] = {}
     here: dict[str, tuple[Path, str]] = {}
     in_git: list[Entry] = []
@@ -66,7 +66,7 @@ def look(
         elif key in before:
             told[key] = before[key]
         elif key not in here and key not in unseen:
-            if content := find_object(objects, key):
+            if content := find(key):
                 here[key] = content, entry.path
             else:
                 unseen.add(key)

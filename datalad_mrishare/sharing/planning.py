@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..consent.resolution import Resolver
 from ..repo.annexbranch import descriptions
-from ..repo.keys import find_object
+from ..repo.keys import Objects
 from ..repo.room import FileSystem
 from .balance import choose
 from .bias import BiasReport, bias, group_people, people_there, permitted_people
@@ -112,13 +112,13 @@ class Planning:
         """
         permitted = {v.facts.entry.key for v in self.verdicts if v.permit}
         missing = permitted - self.present
-        objects = self.state.checkout.objects
+        find = Objects(self.state.checkout.objects).find
         # content that came while we looked is sent by the next run
         unseen = frozenset() if self.policy.own else self.state.looked.unseen
         plan = make_plan(
             self.verdicts,
             present=self.present,
-            here={k for k in missing if k and k not in unseen and find_object(objects, k)},
+            here={k for k in missing if k and k not in unseen and find(k)},
             room=room,
             unit=self.unit,
             wishes=self._wishes(only),
