@@ -303,7 +303,7 @@ class ReleaseRepository(FileStore):
 
     def read(self, commit: str, *paths: str) -> tuple[list[Entry], dict[str, bytes]]:
         """Everything in the release ``commit``, and the content of ``paths`` in it by path."""
-        entries = read_tree(self.path, commit)
+        entries = read_tree(self.path, commit, self.steward_gitdir / "mrishare" / "links")
         asked = {e.path: e.oid for e in entries if e.path in paths}
         contents = dict(read_blobs(self.path, dict.fromkeys(asked.values())))
         return entries, {path: contents[oid] for path, oid in asked.items()}

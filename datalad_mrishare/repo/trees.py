@@ -95,27 +95,30 @@ def _read_tree(repo: Path, commit: str, memory: Path | None) -> list[Entry]:
     candidates = [
         oid for _, mode, oid in found if mode == LINK or 20 <= sizes.get(oid, 0) <= POINTER_LIMIT
     ]
-    keys: dict[str, str | None] = {}
-    pointer = POINTER.fullmatch
-    for oid, content in _texts(repo, dict.fromkeys(candidates), memory).items():
-        match = pointer(content)
-        if match:
-            keys[oid] = key_named(match["name"] or match["pointer"])
+    keys = _keys(repo, dict.fromkeys(candidates), memory)
     return [
-        Entry(path, mode, oid, sizes.get(oid, 0), None if mode == GITLINK else keys.get(oid))
+        Entry(path, mode, oid, sizes.get(oid, 0), (mode != GITLINK and keys.get(oid)) or None)
         for path, mode, oid in found
     ]
 
 
-def _texts(repo: Path, oids: dict[str, None], memory: Path | None) -> dict[str, bytes]:
+def _keys(repo: Path, oids: dict[str, None], memory: Path | None) -> dict[str, str]:
+    """The key that each blob names; empty for one that names none."""
     if memory is None or len(oids) < WORTHWHILE:
-        return dict(read_blobs(repo, oids))
-    texts = recall(memory, len(next(iter(oids))))
-    missing = [oid for oid in oids if oid not in texts]
-    texts.update(read_blobs(repo, missing))
+        return dict(_read_keys(repo, oids))
+    known = recall(memory)
+    missing = [oid for oid in oids if oid not in known]
+    known.update(_read_keys(repo, missing))
     if len(missing) > WORTHWHILE:
-        remember(memory, {oid: texts[oid] for oid in oids if oid in texts})
-    return texts
+        remember(memory, {oid: known[oid] for oid in oids if oid in known})
+    return known
+
+
+def _read_keys(repo: Path, oids: Iterable[str]) -> Iterator[tuple[str, str]]:
+    pointer = POINTER.fullmatch
+    for oid, content in read_blobs(repo, oids):
+        match = pointer(content)
+        yield oid, (match and key_named(match["name"] or match["pointer"])) or ""
 
 
 def object_sizes(
