@@ -24,6 +24,7 @@ from ..repo.process import meanwhile
 from ..repo.release import REVOKED_FILE, ReleaseRepository
 from ..repo.worktree import Checkout
 from .describing import CHANGES, DESCRIPTION, Former, describe
+from .facts import Facts
 from .noting import notes
 from .planfiles import (
     PlanFile,
@@ -202,16 +203,19 @@ class Preparation:
         self.looked = meanwhile(self._look_there)
         resolver = Resolver(self.state.registry, self.options.at, known=self.options.known)
         self._find_linked(self.state.commit, self.policy)
-        everyone, known = self.state.participants, self.options.known
+        everyone = self.state.participants
         self.judge = Judge(self.policy, resolver, self.options.at, everyone, linked=self.linked)
-        looking = not self.policy.own
-        facts = self.state.facts(self.policy.commons, known=known, looking=looking)
-        self.verdicts: list[Verdict] = decide(facts, self.judge)
+        self.verdicts: list[Verdict] = decide(self._facts(), self.judge)
         self.tree: ReleaseTree | None = None
         if not self.policy.own:
             self.tree = self._release_tree()
             denied = {v.facts.path: v for v in self.tree.denied}
             self.verdicts = [denied.get(v.facts.path, v) for v in self.verdicts]
+
+    def _facts(self) -> list[Facts]:
+        """Facts about every file; what contents tell matters beyond own storage."""
+        known, looking = self.options.known, not self.policy.own
+        return self.state.facts(self.policy.commons, known=known, looking=looking)
 
     def read_plan(self) -> list[ProblemReport]:
         """Take over a plan that was made before; the reasons not to."""
@@ -282,9 +286,8 @@ class Preparation:
     def _notes(self) -> Iterator[Report]:
         """What is permitted, and a person has to know of."""
         if not self.policy.own:
-            facts = self.state.facts(self.policy.commons, known=self.options.known)
             first = self.before is None
-            yield from notes(facts, self.verdicts, self.judge.resolver, first=first)
+            yield from notes(self._facts(), self.verdicts, self.judge.resolver, first=first)
 
     def _taking_back(self, there: str) -> TakingBack:
         keys = self.the_plan.take_back

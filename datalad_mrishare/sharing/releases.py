@@ -21,7 +21,7 @@ from ..repo.trees import FILE, GITLINK, Entry
 from .facts import Facts, Kind
 from .mentions import NAMED, TOLD, Mentions, against
 from .policies import Policy
-from .sidecars import Surroundings, directories, identifiers, rewritten
+from .sidecars import Paths, Surroundings, directories, identifiers, rewritten
 from .subdatasets import GITMODULES, Linked, gitmodules
 from .tables import Table, filter_table, format_table, parse_table
 from .verdicts import Judge, Reason, Verdict
@@ -80,7 +80,8 @@ def release_tree(
         Subdatasets that have a release for the same sibling, by path.
     """
     permitted = [v for v in verdicts if v.permit]
-    plain = _with_files(verdicts, permitted)
+    dataset = Paths(v.facts.path for v in verdicts)
+    plain = _with_files(dataset, permitted)
     released = frozenset(p for v in plain for p in v.facts.participants)
     mentions = Mentions(participants, released)
     texts = contents([e for e in (v.facts.entry for v in permitted) if _in_git(e)])
@@ -101,7 +102,7 @@ def release_tree(
                 denied.append(v._replace(reasons=(_NO_TABLE,)))
             tables[v.facts.path] = _table(v, content, judge, released, mentions, inside)
     around = Surroundings(
-        {v.facts.path for v in verdicts},
+        dataset,
         there,
         {path: frozenset(table.columns if table else ()) for path, table in tables.items()},
         _fields(kept, sidecars, texts),
@@ -161,13 +162,10 @@ def _with_other_ends(
     return written
 
 
-def _with_files(verdicts: Sequence[Verdict], permitted: list[Verdict]) -> list[Verdict]:
+def _with_files(dataset: Paths, permitted: list[Verdict]) -> list[Verdict]:
     """Those of ``permitted`` that are no tables, and no sidecars of files that all stay here."""
-    around = Surroundings(
-        {v.facts.path for v in verdicts},
-        {v.facts.path for v in permitted if not v.facts.path.endswith(".json")},
-        {},
-    )
+    there = {v.facts.path for v in permitted if not v.facts.path.endswith(".json")}
+    around = Surroundings(dataset, there, {})
     plain = (v for v in permitted if v.facts.kind is not Kind.TABLE)
     return [v for v in plain if not (_is_sidecar(v.facts) and around.is_orphan(v.facts.path))]
 

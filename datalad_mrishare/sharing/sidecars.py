@@ -61,13 +61,59 @@ def directories(paths: Iterable[str]) -> set[str]:
     return found
 
 
+class Paths:
+    """The paths of a dataset, and which of them a sidecar is about."""
+
+    def __init__(self, paths: Iterable[str]):
+        self.all = frozenset(paths)
+
+    @cached_property
+    def everything(self) -> frozenset[str]:
+        """With every directory."""
+        return self.all | directories(self.all)
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[str]]:
+        """Directory and stem -> files other than JSON."""
+        found: dict[str, list[str]] = {}
+        for path in self.all:
+            if not path.endswith(".json"):
+                directory, _, name = path.rpartition("/")
+                found.setdefault(f"{directory}/{name.partition('.')[0]}", []).append(path)
+        return found
+
+    @cached_property
+    def _by_suffix(self) -> dict[tuple[str, str], list[str]]:
+        """First directory and suffix -> files other than JSON; also without the directory."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for stem, paths in self._by_stem.items():
+            suffix = stem.rpartition("/")[2].rpartition("_")[2]
+            first = paths[0].partition("/")[0]
+            found.setdefault((first, suffix), []).extend(paths)
+            found.setdefault(("", suffix), []).extend(paths)
+        return found
+
+    def described(self, path: str) -> list[str]:
+        """The files that a sidecar is about."""
+        directory, _, name = path.rpartition("/")
+        same = self._by_stem.get(f"{directory}/{name.partition('.')[0]}")
+        if same:
+            return same
+        mine = Parts.of(path)
+        first = mine.directory.partition("/")[0]
+        below = f"{mine.directory}/" if mine.directory else ""
+        alike = self._by_suffix.get((first, mine.suffix), ())
+        there = (other for other in alike if other.startswith(below))
+        return [other for other in there if mine.entities <= Parts.of(other).entities]
+
+
 class Surroundings:
     """What there is beside a sidecar, in the dataset and in the release.
 
     Parameters
     ----------
-    dataset : collection of str
-        Every path of the dataset.
+    dataset : Paths
+        Those of the dataset.
     released : collection of str
         Those that are in the release, apart from tables.
     tables : mapping
@@ -80,65 +126,27 @@ class Surroundings:
 
     def __init__(
         self,
-        dataset: Collection[str],
+        dataset: Paths,
         released: Collection[str],
         tables: Mapping[str, frozenset[str]],
         identifiers: Mapping[str, Collection[str]] | None = None,
     ):
-        self._dataset = set(dataset)
+        self._dataset = dataset
         self._released = {*released, *(path for path, columns in tables.items() if columns)}
         self._tables, self._identifiers = tables, identifiers
-
-    @cached_property
-    def _everything(self) -> set[str]:
-        return self._dataset | directories(self._dataset)
 
     @cached_property
     def _there(self) -> set[str]:
         return self._released | directories(self._released)
 
-    @cached_property
-    def _by_stem(self) -> dict[str, list[str]]:
-        """Directory and stem -> files other than JSON."""
-        found: dict[str, list[str]] = {}
-        for path in self._dataset:
-            if not path.endswith(".json"):
-                directory, _, name = path.rpartition("/")
-                found.setdefault(f"{directory}/{name.partition('.')[0]}", []).append(path)
-        return found
-
-    @cached_property
-    def _by_suffix(self) -> dict[tuple[str, str], list[str]]:
-        """First directory and suffix -> files other than JSON; also without the directory."""
-        found: dict[tuple[str, str], list[str]] = {}
-        for paths in self._by_stem.values():
-            suffix = Parts.of(paths[0]).suffix
-            first = paths[0].partition("/")[0]
-            found.setdefault((first, suffix), []).extend(paths)
-            found.setdefault(("", suffix), []).extend(paths)
-        return found
-
-    def described(self, path: str) -> list[str]:
-        """The files of the dataset that a sidecar is about."""
-        directory, _, name = path.rpartition("/")
-        same = self._by_stem.get(f"{directory}/{name.partition('.')[0]}")
-        if same:
-            return same
-        mine = Parts.of(path)
-        first = mine.directory.partition("/")[0]
-        below = f"{mine.directory}/" if mine.directory else ""
-        alike = self._by_suffix.get((first, mine.suffix), ())
-        there = (other for other in alike if other.startswith(below))
-        return [other for other in there if mine.entities <= Parts.of(other).entities]
-
     def is_orphan(self, path: str) -> bool:
         """Whether all that a sidecar is about is in the dataset and not in the release."""
-        about = self.described(path)
+        about = self._dataset.described(path)
         return bool(about) and not any(other in self._released for other in about)
 
     def columns(self, path: str) -> frozenset[str] | None:
         """The columns in the release of the tables that ``path`` is about; None: of no table."""
-        about = self.described(path)
+        about = self._dataset.described(path)
         if not about or any(other not in self._tables for other in about):
             return None
         return frozenset[str]().union(*(self._tables[other] for other in about))
@@ -147,7 +155,7 @@ class Surroundings:
         """Whether a reference in ``path`` leads to what the dataset has and the release has not."""
         places = list(self._places(reference, path))
         return not any(p in self._there for p in places) and any(
-            p in self._everything for p in places
+            p in self._dataset.everything for p in places
         )
 
     def _places(self, reference: str, path: str) -> Iterator[str]:
@@ -168,7 +176,7 @@ class Surroundings:
     def _root(self, path: str) -> str:
         """The directory of the dataset that a file is in: derivatives have their own."""
         above = path.rpartition("/")[0]
-        while above and f"{above}/{_DESCRIPTION}" not in self._dataset:
+        while above and f"{above}/{_DESCRIPTION}" not in self._dataset.all:
             above = above.rpartition("/")[0]
         return above
 
