@@ -7,11 +7,15 @@ made while it is read: a million files need no more memory than their numbers.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+
+import nibabel as nib
+import numpy as np
 
 from datalad_mrishare.consent.forms import load_forms
 from datalad_mrishare.consent.grants import BOTTOM
@@ -71,7 +75,7 @@ def refusing(files: int, refused: int = 10) -> list[str]:
 
 
 def make_filled(path: Path, files: int, size: int) -> None:
-    """A registered dataset with content: random bytes under the names of images."""
+    """A registered dataset with content: images of noise, of about ``size`` bytes each."""
     path.mkdir(parents=True)
     people = max(1, files // 100)
     texts = {
@@ -89,7 +93,7 @@ def make_filled(path: Path, files: int, size: int) -> None:
         who = f"sub-{number * people // files:04d}"
         place = path / who / "func"
         place.mkdir(parents=True, exist_ok=True)
-        (place / f"{who}_task-rest_run-{number:05d}_bold.nii.gz").write_bytes(os.urandom(size))
+        (place / f"{who}_task-rest_run-{number:05d}_bold.nii.gz").write_bytes(_noise(size))
     for argv in (
         ["git", "init", "-q", "-b", "main"],
         ["git", "config", "user.name", "bench"],
@@ -99,6 +103,13 @@ def make_filled(path: Path, files: int, size: int) -> None:
         ["git", "commit", "-q", "-m", "bench"],
     ):
         subprocess.run(argv, cwd=path, check=True, capture_output=True)
+
+
+def _noise(size: int) -> bytes:
+    """A NIfTI image that no compression makes smaller, packed as images are."""
+    voxels = np.frombuffer(os.urandom(size // 512 * 512), np.int16).reshape(16, 16, -1)
+    image = nib.Nifti1Image(voxels, np.eye(4), dtype=np.int16)
+    return gzip.compress(image.to_bytes(), 1)
 
 
 def say_present(repo: Path, numbers: Iterable[int], uuid: str) -> None:
