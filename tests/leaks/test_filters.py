@@ -172,6 +172,72 @@ def test_without_a_neutral_identity(copied: tuple[Path, list[str]], monkeypatch:
     assert scanner.scan(place, world.STEWARD).keys() == set(world.STEWARD)
 
 
+def messages(patch: Patch, dataset: Path) -> None:
+    """The commits of a release say what those of the dataset do."""
+    said = run(dataset, "git", "log", "--all", "--format=%B")
+    patch.setattr(releases.ReleaseTree, "message", property(lambda _: said))
+
+
+def branches(patch: Patch, dataset: Path) -> None:
+    """The branch of a release is called like one of the dataset."""
+    (name,) = named("branch")
+    patch.setattr(release_repository, "BRANCH", name)
+
+
+def descriptions(patch: Patch, dataset: Path) -> None:
+    """A release repository tells of itself, as every repository of git-annex does."""
+    git, annex = release_repository.git, release_repository.annex
+
+    def not_private(cwd: Path, *args: str, **more: object) -> bytes:
+        return b"" if args == ("config", "annex.private", "true") else git(cwd, *args, **more)
+
+    def described(cwd: Path, *args: str, **more: object) -> bytes:
+        return annex(cwd, *(("init",) if args == ("init", "release") else args), **more)
+
+    patch.setattr(release_repository, "git", not_private)
+    patch.setattr(release_repository, "annex", described)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("off", "told"),
+    [
+        (messages, "commit subject/commit body"),
+        (branches, "branch"),
+        (descriptions, "directory of the dataset"),
+    ],
+    ids=["messages", "branches", "descriptions"],
+)
+def test_where_a_release_is_named_like_its_dataset(
+    copied: tuple[Path, list[str]],
+    monkeypatch: Patch,
+    off: Callable[[Patch, Path], None],
+    told: str,
+) -> None:
+    dataset, _ = copied
+    off(monkeypatch, dataset)
+    place = released(dataset, FILTERS[0].policy)
+    wanted = named(told)
+    assert wanted - scanner.scan(place, wanted).keys() == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("private", [True, False])
+def test_nobody_hears_of_the_repository_that_a_release_is_made_in(
+    copied: tuple[Path, list[str]], monkeypatch: Patch, private: bool
+) -> None:
+    dataset, _ = copied
+    if not private:
+        descriptions(monkeypatch, dataset)
+    place = released(dataset, FILTERS[0].policy)
+    own = run(dataset / ".git/mrishare/mir", "git", "config", "annex.uuid").strip()
+    found = scanner.scan(place, {own}).get(own, [])
+    # where git-annex receives, it makes a directory that is named after who sends, and leaves it
+    # there empty; no clone gets to see it
+    told = [where for where in found if not where.startswith("name annex/transfer/")]
+    assert own and bool(told) is not private
+
+
 @pytest.mark.slow
 def test_what_never_enters_a_release_is_told_by_a_plain_push(
     copied: tuple[Path, list[str]], tmp_path: Path
