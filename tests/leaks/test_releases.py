@@ -255,7 +255,10 @@ class Study:
             self.all.add(word)
 
 
-@pytest.mark.parametrize("rounds", [4, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "rounds",
+    [pytest.param(4, marks=pytest.mark.sample), pytest.param(20, marks=pytest.mark.slow)],
+)
 def test_rounds_of_changes_never_tell_of_who_never_permitted(registered: Path, rounds: int) -> None:
     place = add_path(registered, "mirror", "institution")
     study, clones = Study(registered, seed=1), []

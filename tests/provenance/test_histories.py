@@ -49,6 +49,7 @@ def compare_many(seeds: range, top: Path) -> Counter[str]:
     return seen
 
 
+@pytest.mark.sample
 def test_twenty(tmp_path: Path) -> None:
     seen = compare_many(range(20), tmp_path)
     assert seen["inherits"] > 20 and seen["opaque"] > 20 and seen["clear"] > 100, seen

@@ -98,8 +98,9 @@ def test_planned_checked_and_told(registered: Path, p2phttps: P2pHttp, tmp_path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("policy", ["policy", "own"])
-@pytest.mark.parametrize("point", ["during:transfer:400", "after:transfer", "during:push:200"])
+@pytest.mark.parametrize(
+    ("policy", "point"), [("own", "during:transfer:400"), ("policy", "during:push:200")]
+)
 def test_killed(
     registered: Path, p2phttps: P2pHttp, tmp_path: Path, point: str, policy: str
 ) -> None:
