@@ -8,6 +8,7 @@ all of them count. A path alone never opens anything, it only adds people.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 # also group_sub-01_sub-02_map, sub-01.html, "old sub-01 copy": too many is safe, too few is not
@@ -33,6 +34,15 @@ def participants_in_path(path: str) -> frozenset[str]:
     if more is not found and more:
         found = found | more if found and found != more else more
     return found | _in_part(rest) if "sub-" in rest else found
+
+
+def participants_in_paths(paths: Iterable[str]) -> frozenset[str]:
+    """Everybody whom any of ``paths`` names; one run of an expression in C.
+
+    >>> sorted(participants_in_paths(["sub-01/x", "README", "group_sub-02_map.nii.gz"]))
+    ['sub-01', 'sub-02']
+    """
+    return frozenset("sub-" + label for label in set(_LABEL.findall("\n".join(paths))))
 
 
 @lru_cache(maxsize=1 << 16)

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 from .. import __version__
 from ..consent.duo import terms
 from ..privacy.fields import each_once
-from ..provenance.participants import participants_in_path
+from ..provenance.participants import participants_in_paths
 from ..repo.release import REVOKED_FILE
 from ..repo.trees import FILE, GITLINK, Entry
 from .policies import Policy
@@ -205,10 +205,11 @@ def _version(day: date, taken: Collection[str]) -> str:
 def _entry(version: str, day: date, tree: ReleaseTree, former: Former) -> str:
     """The entry of a release: what is new in it beside the one before."""
     old = {} if former.anew else _counted(former.files)
-    new = _counted(_ids(tree, former.files))
+    ids = _ids(tree, former.files)
+    new = _counted(ids)
     added = len(new.keys() - old.keys())
     other = sum(old[path] != new.get(path) for path in old)
-    people = _people(new) - _people(old)
+    people = participants_in_paths(new) - participants_in_paths(old)
     lines = []
     if former.anew:
         lines.append("The history starts here: make clones anew")
@@ -217,7 +218,7 @@ def _entry(version: str, day: date, tree: ReleaseTree, former: Former) -> str:
         lines.append(f"{_count(added, 'file')} added{of}")
     if other:
         lines.append(f"{_count(other, 'file')} replaced or removed")
-    links = _links(_ids(tree, former.files)), {} if former.anew else _links(former.files)
+    links = _links(ids), {} if former.anew else _links(former.files)
     moved = sum(links[1].get(path) != commit for path, commit in links[0].items())
     if moved:
         lines.append(f"{_count(moved, 'subdataset')} added or at a new release")
@@ -245,10 +246,6 @@ def _counted(files: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]
 def _links(files: Mapping[str, tuple[str, str]]) -> dict[str, str]:
     """Path -> commit of each subdataset."""
     return {path: oid for path, (mode, oid) in files.items() if mode == GITLINK}
-
-
-def _people(files: Mapping[str, tuple[str, str]]) -> set[str]:
-    return set().union(*map(participants_in_path, files))
 
 
 def _count(number: int, noun: str) -> str:

@@ -73,36 +73,44 @@ class Paths:
         return self.all | directories(self.all)
 
     @cached_property
-    def _by_stem(self) -> dict[str, list[str]]:
-        """Directory and stem -> files other than JSON."""
-        found: dict[str, list[str]] = {}
-        for path in self.all:
-            if not path.endswith(".json"):
-                directory, _, name = path.rpartition("/")
-                found.setdefault(f"{directory}/{name.partition('.')[0]}", []).append(path)
-        return found
+    def _beside(self) -> tuple[dict[str, list[str]], dict[tuple[str, str], list[str]]]:
+        """Files other than JSON that some JSON could be about.
 
-    @cached_property
-    def _by_suffix(self) -> dict[tuple[str, str], list[str]]:
-        """First directory and suffix -> files other than JSON; also without the directory."""
-        found: dict[tuple[str, str], list[str]] = {}
-        for stem, paths in self._by_stem.items():
+        By directory and stem; and by first directory and suffix, also without the directory.
+        """
+        sidecars = [path for path in self.all if path.endswith(".json")]
+        stems = set(map(self._stem, sidecars))
+        suffixes = {Parts.of(path).suffix for path in sidecars}
+        by_stem: dict[str, list[str]] = {}
+        by_suffix: dict[tuple[str, str], list[str]] = {}
+        for path in self.all:
+            if path.endswith(".json"):
+                continue
+            stem = self._stem(path)
+            if stem in stems:
+                by_stem.setdefault(stem, []).append(path)
             suffix = stem.rpartition("/")[2].rpartition("_")[2]
-            first = paths[0].partition("/")[0]
-            found.setdefault((first, suffix), []).extend(paths)
-            found.setdefault(("", suffix), []).extend(paths)
-        return found
+            if suffix in suffixes:
+                by_suffix.setdefault((path.partition("/")[0], suffix), []).append(path)
+                by_suffix.setdefault(("", suffix), []).append(path)
+        return by_stem, by_suffix
+
+    @staticmethod
+    def _stem(path: str) -> str:
+        """Directory and name up to its first dot."""
+        directory, _, name = path.rpartition("/")
+        return f"{directory}/{name.partition('.')[0]}"
 
     def described(self, path: str) -> list[str]:
-        """The files that a sidecar is about."""
-        directory, _, name = path.rpartition("/")
-        same = self._by_stem.get(f"{directory}/{name.partition('.')[0]}")
+        """The files that a sidecar of the dataset is about."""
+        by_stem, by_suffix = self._beside
+        same = by_stem.get(self._stem(path))
         if same:
             return same
         mine = Parts.of(path)
         first = mine.directory.partition("/")[0]
         below = f"{mine.directory}/" if mine.directory else ""
-        alike = self._by_suffix.get((first, mine.suffix), ())
+        alike = by_suffix.get((first, mine.suffix), ())
         there = (other for other in alike if other.startswith(below))
         return [other for other in there if mine.entities <= Parts.of(other).entities]
 

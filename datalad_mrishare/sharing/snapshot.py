@@ -14,7 +14,7 @@ from .. import __version__
 from ..consent.resolution import Registry
 from ..errors import NotRegistered, RepoError
 from ..provenance.graph import Lineage
-from ..provenance.participants import participants_in_path
+from ..provenance.participants import participants_in_path, participants_in_paths
 from ..provenance.reading import read_lineage
 from ..provenance.statements import DIRECTORY as STATEMENTS
 from ..provenance.statements import Statement, attested, parse_statements
@@ -85,7 +85,7 @@ class Snapshot:
     @cached_property
     def with_data(self) -> frozenset[str]:
         """Participants that some path names."""
-        return frozenset().union(*{participants_in_path(e.path) for e in self.entries})
+        return participants_in_paths(e.path for e in self.entries)
 
     @property
     def participants(self) -> frozenset[str]:
