@@ -172,8 +172,6 @@ def test_filled_behind_ssh(
     kind: str,
     policy: str,
 ) -> None:
-    if (kind, policy) == ("ria-ssh", "backup"):
-        pytest.skip("the same transfer as when it is shared, and the same push as behind ssh")
     t = target(registered, smalldisk(20), kind, policy, sshd)
     filled_during_the_transfer(t, monkeypatch, 3_000_000)
 
@@ -223,18 +221,20 @@ def test_filled_where_a_webdav_server_writes(
         server.stop()
 
 
+@pytest.mark.parametrize("policy", ["backup", "institution"])
 def test_filled_where_p2phttp_writes(
     registered: Path,
     tmp_path: Path,
     smalldisk: Callable[[int], Path],
     monkeypatch: pytest.MonkeyPatch,
+    policy: str,
 ) -> None:
     disk = smalldisk(20)
     server = P2pHttp(disk, certify(tmp_path))
     trust(monkeypatch, tmp_path, server)
     try:
         server.start()
-        t = target(registered, disk, "https", "institution", server)
+        t = target(registered, disk, "https", policy, server)
         # else its git-annex keeps 100 MB free, and nobody here can tell it otherwise
         run(server.path, "git", "config", "annex.diskreserve", "0")
         server.stop_annex()
