@@ -100,8 +100,12 @@ def _hide(clone: Path, paths: Sequence[str]) -> None:
         (clone / path).unlink(missing_ok=True)
 
 
-def repeat(clone: Path, commit: str) -> Repeated:
-    """Run the command that ``commit`` recorded, by ``datalad rerun``; this executes it."""
+def repeat(clone: Path, commit: str, pass_fds: Sequence[int] = ()) -> Repeated:
+    """Run the command that ``commit`` recorded, by ``datalad rerun``; this executes it.
+
+    ``pass_fds``: the lock of the clone. Should we be killed, the command runs on in it, and who
+    comes next has to wait for its end.
+    """
     argv = [sys.executable, "-c", _DATALAD, "rerun", commit]
     done = subprocess.run(
         argv,
@@ -109,6 +113,7 @@ def repeat(clone: Path, commit: str) -> Repeated:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         env=environment({**NEUTRAL, **_ALONE}),
+        pass_fds=tuple(pass_fds),
         check=False,
     )
     said = done.stderr.decode("utf-8", "replace")

@@ -164,7 +164,7 @@ def seal(checkout: Checkout, asked: str, *, today: date, dry_run: bool = False) 
     InputError
         When it is no commit of a run that can be repeated here.
     """
-    with lock(checkout.ours / "seal.lock", "sealing"):
+    with lock(checkout.ours / "seal.lock", "sealing") as fd:
         state, plan = plan_sealing(checkout, asked)
         commit = plan.activity.token
         if any(isinstance(s, Seal) and s.commit == commit for s in state.statements):
@@ -173,7 +173,7 @@ def seal(checkout: Checkout, asked: str, *, today: date, dry_run: bool = False) 
             return Sealed(plan, "planned")
         _refuse_missing(checkout, plan)
         with sealed_clone(checkout, plan.parent, plan.lent, plan.hidden) as clone:
-            done = repeat(clone, commit)
+            done = repeat(clone, commit, (fd,))
             came_out = {e.path: node_of(e) for e in read_tree(clone, done.commit)}
         result = _compared(plan, done, came_out)
         if result.outcome != "sealed":
