@@ -10,13 +10,15 @@ from abc import abstractmethod
 from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from ..errors import NotTaken, RepoError
 from .checksum import Checked
 from .exporting import compare_files, export, exported, part, with_last_copies
+from .lending import Lender, NoRoom
 from .process import git, git_succeeds
 from .store import Store
-from .transfer import Moved, Progress
+from .transfer import UNREPORTED, Moved, Progress, Ready
 from .trees import Entry, read_tree, write_tree
 
 
@@ -36,6 +38,13 @@ class FileStore(Store):
         they are sent, beginning with the first; how many they are.
         """
         return nullcontext(len(keys))
+
+    def _lender(self) -> Lender | None:
+        """What lends this repository the content of keys as they are sent; None if it has it."""
+        return None
+
+    def _give_back(self, key: str | None) -> None:
+        """The content of ``key`` is needed here no more; that of none, for None."""
 
     @property
     def _staged_tree(self) -> str:
@@ -64,18 +73,35 @@ class FileStore(Store):
         progress: Progress | None = None,
         reserve: int = 0,
         pass_fds: Sequence[int] = (),
+        ready: Ready | None = None,
     ) -> Generator[Moved, None, None]:
         """Copy ``keys`` to the sibling; into a tree of files by exporting one with them."""
         if self.of_files:
             yield from self._send_files(keys, reserve, pass_fds)
             return
+        how: Any = {"jobs": jobs, "progress": progress, "reserve": reserve, "pass_fds": pass_fds}
         left = list(keys)
         while left:
-            with self._lending(left) as lent:
-                yield from super().send(
-                    left[:lent], jobs=jobs, progress=progress, reserve=reserve, pass_fds=pass_fds
-                )
-            del left[:lent]
+            lender, told = self._lender(), set[str]()
+            if lender is None:
+                yield from super().send(left, **how)
+                return
+            try:
+                for moved in super().send(left, ready=lender, **how):
+                    self._give_back(moved.key)
+                    told.add(moved.key)
+                    yield moved
+            finally:
+                lender.end()
+                self._give_back(None)
+            # where there was no more room for a copy there is some again, if there was any
+            again = lender.count if isinstance(lender.error, NoRoom) else 0
+            if lender.error and not again:
+                raise lender.error
+            for key in left[: again or None]:
+                if key not in told:
+                    yield Moved(key, False, UNREPORTED)
+            left = left[again:] if again else []
 
     def _send_files(
         self, keys: Sequence[str], reserve: int, pass_fds: Sequence[int]

@@ -14,6 +14,8 @@ import os
 import shutil
 import stat
 import subprocess
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ..errors import RepoError
@@ -73,6 +75,50 @@ def _copy(source: Path, target: Path) -> None:
 
 def _succeeds(*argv: str) -> bool:
     return subprocess.run(argv, capture_output=True, check=False).returncode == 0
+
+
+class Lender:
+    """Lends one key after the other as they are asked for, and says how far that went.
+
+    Who sends asks from a thread of its own, so that one key is lent while another is on its way.
+
+    Parameters
+    ----------
+    lend : callable
+        Lends a key or raises :class:`~datalad_mrishare.errors.RepoError`.
+    """
+
+    def __init__(self, lend: Callable[[str], None]):
+        self._lend, self._at_work, self._ended = lend, threading.Lock(), False
+        self.count = 0
+        self.error: RepoError | None = None
+
+    def __call__(self, keys: Iterable[str]) -> Iterator[str]:
+        """The keys in their order, each as soon as it is lent; they end with the first error."""
+        for key in keys:
+            with self._at_work:
+                if self._ended:
+                    return
+                try:
+                    self._lend(key)
+                except RepoError as exc:
+                    self.error = exc
+                    return
+                self.count += 1
+            yield key
+
+    def end(self) -> None:
+        """Nothing is lent any more from now on."""
+        with self._at_work:
+            self._ended = True
+
+
+def take_back_one(borrowed: Path) -> None:
+    """Remove one that was lent, and the directory of its key, while others are being lent."""
+    with contextlib.suppress(OSError):
+        os.chmod(borrowed.parent, 0o700)
+        os.unlink(borrowed)
+        os.rmdir(borrowed.parent)
 
 
 def take_back(objects: Path) -> None:

@@ -32,7 +32,7 @@ from .encrypted import check_recipients, is_encrypted, make_remote, recipients, 
 from .exporting import exported, has_git_half, own_uuid, refuse_strange
 from .filestore import FileStore
 from .keys import find_object, object_paths
-from .lending import NoRoom, lend, take_back
+from .lending import Lender, NoRoom, lend, take_back, take_back_one
 from .locks import sweep_stale_locks
 from .newroot import ANEW, Begun, annex_branch_of, begin_there
 from .process import NEUTRAL, annex, git, git_text
@@ -319,18 +319,32 @@ class ReleaseRepository(FileStore):
             self.take_back_all()
 
     def _lend(self, keys: Sequence[str]) -> int:
-        theirs, ours = self.steward_gitdir / "annex/objects", self.path / "annex/objects"
         for number, key in enumerate(keys):
-            # of a tree of files some can lie there that are no longer here
-            if self.of_files and not find_object(theirs, key):
-                continue
             try:
-                lend(self._steward_object(key), ours / object_paths(key)[1])
+                self._lend_one(key)
             except NoRoom:
                 if number == 0:
                     raise
                 return number
         return len(keys)
+
+    def _lend_one(self, key: str) -> None:
+        # of a tree of files some can lie there that are no longer here
+        if self.of_files and not find_object(self.steward_gitdir / "annex/objects", key):
+            return
+        lend(self._steward_object(key), self._borrowed(key))
+
+    def _borrowed(self, key: str) -> Path:
+        return self.path / "annex/objects" / object_paths(key)[1]
+
+    def _lender(self) -> Lender:
+        return Lender(self._lend_one)
+
+    def _give_back(self, key: str | None) -> None:
+        if key is None:
+            self.take_back_all()
+        else:
+            take_back_one(self._borrowed(key))
 
     def _steward_object(self, key: str) -> Path:
         found = find_object(self.steward_gitdir / "annex/objects", key)

@@ -24,7 +24,15 @@ from .process import complete, failure, git, git_succeeds, git_text
 from .remotes import Place, place_of, remotes
 from .room import free_bytes
 from .ssh import SshPlace
-from .transfer import Moved, Progress, copy_keys, drop_keys, keys_present, note_presence
+from .transfer import (
+    Moved,
+    Progress,
+    Ready,
+    copy_keys,
+    drop_keys,
+    keys_present,
+    note_presence,
+)
 from .webhalf import must_answer
 
 #: with fewer bytes free, a push that fails is taken to fail for that
@@ -195,8 +203,9 @@ class Store(ABC):
         progress: Progress | None = None,
         reserve: int = 0,
         pass_fds: Sequence[int] = (),
+        ready: Ready | None = None,
     ) -> Generator[Moved, None, None]:
-        """Copy ``keys`` to the sibling."""
+        """Copy ``keys`` to the sibling, or as many as ``ready`` hands out."""
         with self._named():
             moving = copy_keys(
                 self.repo,
@@ -208,6 +217,7 @@ class Store(ABC):
                 env=self.env,
                 pass_fds=pass_fds,
                 silence=self._silence(),
+                ready=ready,
             )
             yield from self._while_it_answers(moving)
 

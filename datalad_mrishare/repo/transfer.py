@@ -8,7 +8,7 @@ failure; each result is yielded as it comes.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,13 @@ from .trees import encode
 
 #: bytes; telling of progress inside a file costs git-annex up to a quarter of its time
 _LONG = 8 << 20
+UNREPORTED = "git-annex did not report on it"
 
 Progress = Callable[[str, int], None]
 """Called with a key and the bytes of it that have arrived so far."""
+
+Ready = Callable[[Sequence[str]], Iterable[str]]
+"""Called with keys, hands them out as they become ready to be sent; fewer if it comes to that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +50,21 @@ def copy_keys(
     env: Mapping[str, str] | None = None,
     pass_fds: Sequence[int] = (),
     silence: float | None = None,
+    ready: Ready | None = None,
 ) -> Generator[Moved, None, None]:
     """Copy ``keys`` from ``repo`` to ``remote``, leaving ``reserve`` bytes free there.
 
     Left to itself git-annex keeps 100 MB free, and of a small file system says no more
     than that sending failed. It asks the remote about each key before it sends it; the caller
     has decided already that these are to be sent, and what is there arrives once more.
+    Where ``ready`` hands out the keys, of those that it does not nothing is said.
     """
     options = ["--fast"]
     if (progress or silence) and any(_takes_long(key) for key in keys):
         options.append("--json-progress")
     argv = _batch("copy", "--to", remote, *options, f"-J{jobs}")
     settings = _reserving(repo, remote, reserve)
-    yield from _move(argv, repo, keys, progress, env, pass_fds, settings, silence)
+    yield from _move(argv, repo, keys, progress, env, pass_fds, settings, silence, ready)
 
 
 def _takes_long(key: str) -> bool:
@@ -114,11 +120,18 @@ def _move(
     pass_fds: Sequence[int],
     settings: Mapping[str, str] | None = None,
     silence: float | None = None,
+    ready: Ready | None = None,
 ) -> Generator[Moved, None, None]:
     if not keys:
         return
-    left = set(keys)
-    feed = (key.encode("utf-8", "surrogateescape") + b"\n" for key in keys)
+    left: dict[str, None] = {}
+
+    def fed() -> Iterator[bytes]:
+        for key in ready(keys) if ready else keys:
+            left[key] = None
+            yield key.encode("utf-8", "surrogateescape") + b"\n"
+
+    feed = fed()
     # exit code 1: some keys failed, and each says so itself
     options: dict[str, Any] = {"env": env, "settings": settings, "pass_fds": pass_fds}
     records = json_stream(argv, repo, feed=feed, ok=(0, 1), silence=silence, **options)
@@ -130,11 +143,10 @@ def _move(
             continue
         key = record.get("key")
         if key in left:
-            left.discard(key)
+            del left[key]
             yield Moved(key, bool(record.get("success")), _reason(record))
-    for key in keys:
-        if key in left:
-            yield Moved(key, False, "git-annex did not report on it")
+    for key in list(left):
+        yield Moved(key, False, UNREPORTED)
 
 
 def _reason(record: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from builders import run
 from mirrors import add_path, consent, keys_at, keys_of, publish
 
 from datalad_mrishare.errors import RepoError
-from datalad_mrishare.repo.lending import lend, take_back
+from datalad_mrishare.repo.lending import Lender, lend, take_back
 from datalad_mrishare.repo.locks import sweep_after_kill
 from datalad_mrishare.repo.release import ReleaseRepository
 
@@ -177,18 +177,19 @@ def test_across_file_systems_as_much_is_lent_at_once_as_there_is_room_for(
     small = smalldisk(12)
     (registered / ".git/mrishare").symlink_to(small)
     place = add_path(registered, "mirror", "institution")
-    batches: list[int] = []
+    lenders: list[Lender] = []
 
-    def lending(self: ReleaseRepository, keys: Sequence[str]) -> int:
-        batches.append(lend_keys(self, keys))
-        return batches[-1]
+    def lender(self: ReleaseRepository) -> Lender:
+        lenders.append(new_lender(self))
+        return lenders[-1]
 
-    lend_keys = ReleaseRepository._lend
-    monkeypatch.setattr(ReleaseRepository, "_lend", lending)
+    new_lender = ReleaseRepository._lender
+    monkeypatch.setattr(ReleaseRepository, "_lender", lender)
     files = [p for p in (registered / ".git/annex/objects").rglob("*") if p.is_file()]
     before = {p: seen(p) for p in files}
     location = run(registered, "git", "annex", "whereis", "--json")
     publish(registered, "mirror")
+    batches = [each.count for each in lenders]
     assert len(batches) > 1 and sum(batches) == 8
     assert keys_at(place) == keys_of(registered, "sub-01/", "sub-02/")
     assert {p: seen(p) for p in files} == before and keys_at(small / "mirror") == set()
