@@ -11,12 +11,13 @@ Nothing here moves anything. What is carried out, and in which order, is in
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from ..consent.resolution import Resolver
-from ..errors import NotTaken, Refused
+from ..errors import MriShareError, NotTaken, Refused
 from ..repo.history import count_commits
 from ..repo.journal import Journal
 from ..repo.locks import sweep_after_kill
@@ -183,10 +184,25 @@ class Preparation:
         """Read the dataset, and open the sibling."""
         if self.journal.exists():
             sweep_after_kill(self.checkout.gitdir, self.checkout.path)
-        self.state: Snapshot = take_snapshot(self.checkout, self.basis)
-        self.policy: Policy = policy_of(self.state.policies, self.name)
-        self.store: Store = open_store(self.checkout, self.policy, self.state.commit)
-        self.store.open(prepare=not self.options.dry_run)
+        basis = self.basis or read_basis(self.checkout)
+        siblings = read_file_at(self.checkout, basis.commit, SIBLINGS_FILE) or b""
+        self.policy: Policy = policy_of(
+            load_policies(siblings.decode("utf-8", "replace")), self.name
+        )
+        self.store: Store = open_store(self.checkout, self.policy, basis.commit)
+        opening = partial(self.store.open, prepare=not self.options.dry_run)
+        if self.policy.own:  # what it fetches is part of what is read
+            self.state: Snapshot = take_snapshot(self.checkout, basis)
+            opening()
+        else:
+            opened = meanwhile(opening)
+            try:
+                self.state = take_snapshot(self.checkout, basis)
+            except BaseException:
+                with suppress(MriShareError):
+                    opened()
+                raise
+            opened()
         self.before = self.store.released()
 
     def _look_there(self) -> tuple[set[str], dict[str, bool]]:
