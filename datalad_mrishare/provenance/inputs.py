@@ -101,6 +101,7 @@ class Resolver:
         self._left = MOST_INPUTS
         # directory and pattern in it -> blobs; None where it takes the whole tree to tell
         self._plain: dict[tuple[str, str], tuple[str, ...] | None] = {}
+        self._looked: dict[tuple[str, str], Inputs] = {}
         self._together: dict[tuple[tuple[str, str], ...], tuple[str, ...]] = {}
 
     def resolve(self, asked: Wanted) -> Inputs:
@@ -178,9 +179,13 @@ class Resolver:
 
     def look(self, tree: str, pattern: str) -> Inputs:
         """The same of one pattern, which may mean nothing."""
-        found = self.resolve(Wanted(tree, (pattern,), (), ()))
-        empty = not found.blobs and not found.elsewhere
-        return found._replace(why="") if empty and found.why == missing_input(pattern) else found
+        found = self._looked.get((tree, pattern))
+        if found is None:
+            found = self.resolve(Wanted(tree, (pattern,), (), ()))
+            if not (found.blobs or found.elsewhere) and found.why == missing_input(pattern):
+                found = found._replace(why="")
+            self._looked[tree, pattern] = found
+        return found
 
     def _one(self, tree: str, pattern: str, links: int = 0) -> list[_Place]:
         """All that one pattern means, None for what leads out; nothing where it means nothing."""

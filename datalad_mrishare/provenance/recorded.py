@@ -145,12 +145,14 @@ class _Reading:
         self._changes: dict[str, list[Change]] = {}
         self._settings = Settings()
         self._waits: dict[str, str] = {}
+        self._whole = True
         self._named: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def read(self, tips: frozenset[str], known: Recorded | None) -> Recorded | None:
         """All there is to know; None when ``known`` is of no use any more."""
         if known is not None and known.tips == tips:
             return known
+        self._whole = known is None
         listed = list_commits(self._repo, tips, known.tips if known else ())
         self._commits = {commit.id: commit for commit in read_commits(self._repo, listed)}
         self._changes = dict(read_changes(self._repo, listed))
@@ -275,7 +277,10 @@ class _Reading:
 
     def _resolved(self, asked: dict[str, Wanted]) -> dict[str, Inputs]:
         heads = [(w.tree, literal_head(p)[0]) for w in asked.values() for p in w.patterns]
-        resolver = Resolver(self._trees, self._contents, look_up(self._repo, heads))
+        found = look_up(self._repo, heads)
+        if not self._whole:  # an id tells no mode, and links from before were not learnt as such
+            found = {pair: there for pair, there in found.items() if there[0] == "tree"}
+        resolver = Resolver(self._trees, self._contents, found)
         return {commit: resolver.resolve(want) for commit, want in asked.items()}
 
     # -- what becomes of it --------------------------------------------------------------

@@ -92,8 +92,10 @@ class FileStore(Store):
                     told.add(moved.key)
                     yield moved
             finally:
-                lender.end()
-                self._give_back(None)
+                try:
+                    lender.end()
+                finally:
+                    self._give_back(None)
             # where there was no more room for a copy there is some again, if there was any
             again = lender.count if isinstance(lender.error, NoRoom) else 0
             if lender.error and not again:

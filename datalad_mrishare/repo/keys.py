@@ -176,33 +176,36 @@ class Objects:
     def __init__(self, objects: Path):
         self._objects, self._top = objects, os.fspath(objects)
         first = self._list("")
-        self._mixed = frozenset(name for name in first if len(name) == 2)
-        self._lower = frozenset(name for name in first if len(name) == 3)
-        self._below: dict[str, frozenset[str]] = {}
+        self._mixed = None if first is None else {n for n in first if len(n) == 2}
+        self._lower = None if first is None else {n for n in first if len(n) == 3}
+        self._below: dict[str, frozenset[str] | None] = {}
 
     def find(self, key: str) -> Path | None:
         """The file with the content of ``key``, or None."""
         for those, place_of in ((self._mixed, hash_mixed), (self._lower, hash_lower)):
-            if those and self._is_directory(those, place := place_of(key)):
+            if (those is None or those) and self._may_be(those, place := place_of(key)):
                 name = to_file_name(key)
                 if os.path.isfile(f"{self._top}/{place}/{name}/{name}"):
                     return self._objects / place / name / name
         return None
 
-    def _is_directory(self, those: frozenset[str], place: str) -> bool:
+    def _may_be(self, those: set[str] | None, place: str) -> bool:
         first, _, second = place.partition("/")
-        if first not in those:
+        if those is not None and first.lower() not in those:
             return False
-        below = self._below.get(first)
-        if below is None:
-            below = self._below[first] = self._list(first)
-        return second in below
+        if first not in self._below:
+            self._below[first] = self._list(first)
+        below = self._below[first]
+        return below is None or second.lower() in below
 
-    def _list(self, first: str) -> frozenset[str]:
+    def _list(self, first: str) -> frozenset[str] | None:
+        """Names in lower case: a file system may have one directory for both. None: who knows."""
         try:
-            return frozenset(os.listdir(f"{self._top}/{first}"))
-        except OSError:
+            return frozenset(map(str.lower, os.listdir(f"{self._top}/{first}")))
+        except (FileNotFoundError, NotADirectoryError):
             return frozenset()
+        except OSError:  # one may look for a file in it all the same
+            return None
 
 
 def matches_key(file: Path, key: str) -> bool:

@@ -12,9 +12,11 @@ import contextlib
 import errno
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -39,25 +41,28 @@ def lend(source: Path, borrowed: Path) -> None:
     RepoError
         When it cannot be copied for another reason.
     """
-    if borrowed.exists():
-        return
-    borrowed.parent.mkdir(parents=True, exist_ok=True)
-    # annex.thin and unlocked files: the object can be written to, a link would be, too
-    if not source.stat().st_mode & _WRITABLE:
-        with contextlib.suppress(OSError):
-            os.link(source, borrowed)
-            return
     temporary = borrowed.with_name(".lending")
     try:
+        if borrowed.exists():
+            return
+        borrowed.parent.mkdir(parents=True, exist_ok=True)
+        # annex.thin and unlocked files: the object can be written to, a link would be, too
+        if not source.stat().st_mode & _WRITABLE:
+            with contextlib.suppress(OSError):
+                os.link(source, borrowed)
+                return
         _copy(source, temporary)
         os.rename(temporary, borrowed)
     except OSError as exc:
-        temporary.unlink(missing_ok=True)
-        kind = NoRoom if exc.errno in (errno.ENOSPC, errno.EDQUOT) else RepoError
-        raise kind(
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise (NoRoom if full else RepoError)(
             f"content cannot be lent to the release repository: {exc.strerror}",
             where=str(source),
-            remedy="Make room on this file system and run this again",
+            remedy="Make room on this file system and run this again"
+            if full
+            else f"Look at {borrowed.parent} and at what may be done there",
         ) from exc
 
 
@@ -69,8 +74,13 @@ def _copy(source: Path, target: Path) -> None:
     # a disk that is full to the brim takes no word of git-annex about what was sent
     if shutil.disk_usage(target.parent).free < source.stat().st_size + MARGIN:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    if not (shutil.which("cp") and _succeeds("cp", *words)):
-        shutil.copyfile(source, target)
+    if shutil.which("cp"):
+        code = subprocess.run(("cp", *words), capture_output=True, check=False).returncode
+        if code in (-signal.SIGINT, 128 + signal.SIGINT):
+            raise InterruptedError(errno.EINTR, os.strerror(errno.EINTR))
+        if code == 0:
+            return
+    shutil.copyfile(source, target)
 
 
 def _succeeds(*argv: str) -> bool:
@@ -90,8 +100,9 @@ class Lender:
 
     def __init__(self, lend: Callable[[str], None]):
         self._lend, self._at_work, self._ended = lend, threading.Lock(), False
+        self._last = time.monotonic()
         self.count = 0
-        self.error: RepoError | None = None
+        self.error: BaseException | None = None
 
     def __call__(self, keys: Iterable[str]) -> Iterator[str]:
         """The keys in their order, each as soon as it is lent; they end with the first error."""
@@ -101,11 +112,16 @@ class Lender:
                     return
                 try:
                     self._lend(key)
-                except RepoError as exc:
+                except BaseException as exc:  # in a thread: who sends raises it
                     self.error = exc
                     return
                 self.count += 1
+                self._last = time.monotonic()
             yield key
+
+    def busy(self, seconds: float) -> bool:
+        """Whether something is being lent, or was within the last ``seconds``."""
+        return self._at_work.locked() or time.monotonic() - self._last < seconds
 
     def end(self) -> None:
         """Nothing is lent any more from now on."""

@@ -13,22 +13,20 @@ import contextlib
 import ctypes
 import json
 import os
-import selectors
 import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from ..errors import RepoError
+from .pipes import Helpers, feed_to, pieces, talk
 from .reasons import in_short
 
 T = TypeVar("T")
@@ -217,54 +215,12 @@ def complete(
     except OSError as exc:
         raise RepoError(f"`{_command(argv)}`: {exc.strerror}", where=os.fspath(cwd)) from exc
     try:
-        out, err = _talk(process, stdin or b"", timeout)
+        out, err = talk(process, stdin or b"", timeout)
     except subprocess.TimeoutExpired as exc:
         raise RepoError(
             f"`{_command(argv)}` gave no answer within {timeout:.0f} seconds", where=os.fspath(cwd)
         ) from exc
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-
-def _talk(
-    process: subprocess.Popen[bytes], stdin: bytes, timeout: float | None
-) -> tuple[bytes, bytes]:
-    """Its output and errors once it has ended; killed when that takes too long, or we are.
-
-    ``Popen.communicate`` writes 512 bytes at a time and takes turns with all our threads for each:
-    with a hundred thousand ids to write that is longer than git takes to look them up.
-    """
-    assert process.stdin and process.stdout and process.stderr
-    said = [b"", b""]
-
-    def hear(at: int, pipe: IO[bytes]) -> None:
-        said[at] = pipe.read()
-        pipe.close()
-
-    threads = [
-        threading.Thread(target=hear, args=(0, process.stdout), daemon=True),
-        threading.Thread(target=hear, args=(1, process.stderr), daemon=True),
-        threading.Thread(target=_feed, args=(process.stdin, [stdin]), daemon=True),
-    ]
-    ends = None if timeout is None else time.monotonic() + timeout
-
-    def left() -> float | None:
-        return None if ends is None else max(0.0, ends - time.monotonic())
-
-    try:
-        for thread in threads if stdin else threads[:2]:
-            thread.start()
-        if not stdin:
-            process.stdin.close()
-        for thread in threads if stdin else threads[:2]:
-            thread.join(left())
-            if thread.is_alive():
-                raise subprocess.TimeoutExpired(process.args, timeout or 0)
-        process.wait(left())
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    return said[0], said[1]
 
 
 def git(cwd: Path | str, *args: str, **kwargs: Any) -> bytes:
@@ -302,17 +258,6 @@ def meanwhile(work: Callable[[], T]) -> Callable[[], T]:
     return future.result
 
 
-def _feed(pipe: IO[bytes], chunks: Iterable[bytes]) -> None:
-    try:
-        for chunk in chunks:
-            pipe.write(chunk)
-        pipe.close()
-    except (BrokenPipeError, ValueError):
-        # the process ended early; its exit code tells
-        with contextlib.suppress(OSError, ValueError):
-            pipe.close()
-
-
 def _dies_with_us() -> Callable[[], None] | None:
     """What a child does first, so that it is killed when we are; None where that cannot be.
 
@@ -342,13 +287,15 @@ def stream(
     ok: Sequence[int] = (0,),
     pass_fds: Sequence[int] = (),
     silence: float | None = None,
-) -> Iterator[bytes]:
+    busy: Callable[[float], bool] | None = None,
+) -> Generator[bytes, None, None]:
     """Run a command and yield its output piece by piece, without the separators.
 
     Without ``sep`` the pieces are as they come. ``feed`` is written to its stdin from a
     thread. When the caller stops early, or is killed, the process is killed, but not its
     children: start ``git-annex``, not ``git annex``. When it fails, or says nothing for
-    ``silence`` seconds, the pieces come first, then :class:`RepoError`.
+    ``silence`` seconds, the pieces come first, then :class:`RepoError`. ``busy`` is asked then
+    whether it waits for us, who were at work within so many seconds.
     """
     process = subprocess.Popen(
         list(argv),
@@ -362,15 +309,12 @@ def stream(
     )
     errors: list[bytes] = []
     assert process.stdout is not None and process.stderr is not None
-    threads = [threading.Thread(target=lambda: errors.append(process.stderr.read()), daemon=True)]  # type: ignore[union-attr]
-    if feed is not None:
-        assert process.stdin is not None
-        threads.append(threading.Thread(target=_feed, args=(process.stdin, feed), daemon=True))
-    for thread in threads:
-        thread.start()
-    finished = False
+    stderr, helpers, finished = process.stderr, Helpers(), False
     try:
-        yield from _split(process.stdout, sep, silence)
+        helpers.start(lambda: errors.append(stderr.read()))
+        if feed is not None:
+            helpers.start(feed_to, process.stdin, feed)
+        yield from pieces(process.stdout, sep, silence, busy)
         process.wait()
         finished = True
     except TimeoutError as exc:
@@ -381,47 +325,25 @@ def stream(
             process.kill()
             process.wait()
         process.stdout.close()
-        threads[0].join(timeout=10)
-        if not threads[0].is_alive():  # else a child of it still holds the other end
-            process.stderr.close()
+        helpers.threads[0].join(timeout=10)
+        if not helpers.threads[0].is_alive():  # else a child of it still holds the other end
+            stderr.close()
+    helpers.check()
     if process.returncode not in ok:
         raise failure(argv, cwd, process.returncode, b"".join(errors))
 
 
-def _chunks(source: IO[bytes], silence: float | None) -> Iterator[bytes]:
-    """What comes, as it comes; :class:`TimeoutError` after ``silence`` seconds of nothing."""
-    with selectors.DefaultSelector() as waiting:
-        waiting.register(source, selectors.EVENT_READ)
-        # as much as this is never left in a buffer, where nobody would wait for it
-        while not silence or waiting.select(silence):
-            chunk = source.read1(1 << 18)  # type: ignore[attr-defined]
-            if not chunk:
-                return
-            yield chunk
-        raise TimeoutError
-
-
-def _split(source: IO[bytes], sep: bytes | None, silence: float | None) -> Iterator[bytes]:
-    rest = b""
-    for chunk in _chunks(source, silence):
-        if sep is None:
-            yield chunk
-            continue
-        pieces = (rest + chunk).split(sep)
-        rest = pieces.pop()
-        yield from pieces
-    if rest:
-        yield rest
-
-
-def json_stream(argv: Sequence[str], cwd: Path | str, **kwargs: Any) -> Iterator[dict[str, Any]]:
+def json_stream(
+    argv: Sequence[str], cwd: Path | str, **kwargs: Any
+) -> Generator[dict[str, Any], None, None]:
     """Like :func:`stream` for commands that print one JSON object a line.
 
     Other lines are of programs that they start: an rsync that deletes says what.
     """
-    for line in stream(argv, cwd, **kwargs):
-        if line.lstrip().startswith(b"{"):
-            yield json.loads(line)
+    with contextlib.closing(stream(argv, cwd, **kwargs)) as lines:
+        for line in lines:
+            if line.lstrip().startswith(b"{"):
+                yield json.loads(line)
 
 
 class Conversation:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from .keys import key_size
 from .process import annex, json_stream, stream
@@ -26,8 +27,15 @@ UNREPORTED = "git-annex did not report on it"
 Progress = Callable[[str, int], None]
 """Called with a key and the bytes of it that have arrived so far."""
 
-Ready = Callable[[Sequence[str]], Iterable[str]]
-"""Called with keys, hands them out as they become ready to be sent; fewer if it comes to that."""
+
+class Ready(Protocol):
+    """Hands out keys as they become ready to be sent, fewer if it comes to that."""
+
+    def __call__(self, keys: Iterable[str]) -> Iterator[str]:
+        """The keys, in their order."""
+
+    def busy(self, seconds: float) -> bool:
+        """Whether it was at work within the last ``seconds``, and git-annex waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,17 +142,20 @@ def _move(
     feed = fed()
     # exit code 1: some keys failed, and each says so itself
     options: dict[str, Any] = {"env": env, "settings": settings, "pass_fds": pass_fds}
+    if ready:
+        options["busy"] = ready.busy
     records = json_stream(argv, repo, feed=feed, ok=(0, 1), silence=silence, **options)
-    for record in records:
-        if "byte-progress" in record:
-            key = (record.get("action") or {}).get("key")
-            if progress and key:
-                progress(key, int(record["byte-progress"]))
-            continue
-        key = record.get("key")
-        if key in left:
-            del left[key]
-            yield Moved(key, bool(record.get("success")), _reason(record))
+    with closing(records):  # git-annex ends before anything else that follows an error
+        for record in records:
+            if "byte-progress" in record:
+                key = (record.get("action") or {}).get("key")
+                if progress and key:
+                    progress(key, int(record["byte-progress"]))
+                continue
+            key = record.get("key")
+            if key in left:
+                del left[key]
+                yield Moved(key, bool(record.get("success")), _reason(record))
     for key in list(left):
         yield Moved(key, False, UNREPORTED)
 
@@ -168,7 +179,7 @@ def keys_present(
     asked = list(keys)
     if not asked:
         return {}
-    feed = (key.encode("utf-8", "surrogateescape") + b"\n" for key in asked)
+    feed = (encode("".join(f"{key}\n" for key in asked)),)
     argv = ("git-annex", "checkpresentkey", "--batch", remote)
     lines = stream(argv, repo, feed=feed, env=env, ok=(0, 1), silence=silence)
     answers = [line.strip() == b"1" for line in lines]

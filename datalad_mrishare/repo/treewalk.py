@@ -308,7 +308,8 @@ def look_up(repo: Path, asked: Iterable[tuple[str, str]]) -> dict[tuple[str, str
     What is not there, or only in a subdataset, or has an odd name, is left out: ask
     :class:`Trees`. Links are not followed.
     """
-    pairs = [pair for pair in asked if all(pair) and "\n" not in pair[1]]
+    # in batch mode a name ends with its line, and git takes a carriage return for part of that
+    pairs = [p for p in asked if all(p) and "\n" not in p[1] and not p[1].endswith("\r")]
     if not pairs:
         return {}
     fed = b"".join(f"{tree}:".encode("ascii") + encode(path) + b"\n" for tree, path in pairs)

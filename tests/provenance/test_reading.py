@@ -47,6 +47,29 @@ def dataset(tmp_path: Path) -> Path:
     return history(tmp_path / "ds", (RAW, "Raw"), (MADE, RUN))
 
 
+def test_an_input_that_is_a_link_is_followed_when_it_was_read_before(
+    tmp_path: Path, state: Path
+) -> None:
+    """The link is in a commit that the memory has, the run in a later one."""
+    link = {"current": ("120000", ONE.encode())}
+    writer = Writer(tmp_path / "ds")
+    writer.commit("main", {**tree(RAW), **link}, "Raw", [])
+    writer.write()
+    cache = tmp_path / "cache"
+    read_lineage(tmp_path / "ds", cache=cache)
+    more = Writer(tmp_path / "ds2")
+    more.commit("main", {**tree(RAW), **link}, "Raw", [])
+    more.commit("main", {**tree(MADE), **link}, message(record(["current"])), [1])
+    more.write()
+    repo = tmp_path / "ds2"
+    assert run(repo, "git", "rev-parse", "HEAD^") == run(
+        tmp_path / "ds", "git", "rev-parse", "HEAD"
+    )
+    mean = node_at(repo, MEAN)
+    assert read_lineage(repo, cache=cache).inherited(mean) == {"sub-01"}
+    assert read_lineage(repo).inherited(mean) == {"sub-01"}
+
+
 def node_at(repo: Path, path: str, commit: str = "HEAD") -> str:
     return "git:" + run(repo, "git", "rev-parse", f"{commit}:{path}").strip()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -15,6 +16,7 @@ from builders import run
 from mirrors import add_path, consent, keys_at, keys_of, publish
 
 from datalad_mrishare.errors import RepoError
+from datalad_mrishare.repo import lending
 from datalad_mrishare.repo.lending import Lender, lend, take_back
 from datalad_mrishare.repo.locks import sweep_after_kill
 from datalad_mrishare.repo.release import ReleaseRepository
@@ -148,6 +150,44 @@ def test_publishing_leaves_every_object_of_the_steward_as_it_was(
     with unlocked.open("ab") as file:
         file.write(b"edited")
     run(place, "git", "annex", "fsck", "--all")
+
+
+def test_what_cannot_be_lent_is_said_and_ends_the_sending(
+    registered: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consent(registered, ("sub-01", "given"))
+    add_path(registered, "mirror", "institution")
+    link = os.link
+
+    def gone(source: Path, target: Path) -> None:
+        if linked:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(target))
+        linked.append(os.fspath(source))
+        link(source, target)
+
+    linked: list[str] = []
+    monkeypatch.setattr(os, "link", gone)
+    monkeypatch.setattr(lending, "_copy", gone)
+    with pytest.raises(RepoError, match=r"cannot be lent.*Permission denied"):
+        publish(registered, "mirror")
+    assert linked and keys_at(registered / ".git/mrishare/mirror") == set()
+    monkeypatch.undo()
+    publish(registered, "mirror")
+    assert keys_at(registered.parent / "mirror.git") == keys_of(registered, "sub-01/")
+
+
+def test_a_lender_ends_with_what_it_could_not_lend() -> None:
+    def lend_but(key: str) -> None:
+        if key == "b":
+            raise FileNotFoundError(key)
+
+    lender = Lender(lend_but)
+    assert list(lender(["a", "b", "c"])) == ["a"] and lender.count == 1
+    assert isinstance(lender.error, FileNotFoundError)
+    assert lender.busy(60) and not lender.busy(0)
+    ended = Lender(lend_but)
+    ended.end()
+    assert list(ended(["a"])) == [] and ended.error is None
 
 
 def test_nothing_is_taken_back_through_a_link(tmp_path: Path) -> None:

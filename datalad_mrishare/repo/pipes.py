@@ -1,0 +1,134 @@
+"""The pipes of a process: what is said to it and heard from it at the same time."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, Any
+
+
+def talk(
+    process: subprocess.Popen[bytes], stdin: bytes, timeout: float | None
+) -> tuple[bytes, bytes]:
+    """Its output and errors once it has ended; killed when that takes too long, or we are.
+
+    ``Popen.communicate`` writes 512 bytes at a time and takes turns with all our threads for each:
+    with a hundred thousand ids to write that is longer than git takes to look them up.
+    """
+    assert process.stdin and process.stdout and process.stderr
+    said = [b"", b""]
+
+    def hear(at: int, pipe: IO[bytes]) -> None:
+        with pipe:
+            said[at] = pipe.read()
+
+    ends = None if timeout is None else time.monotonic() + timeout
+
+    def left() -> float | None:
+        return None if ends is None else max(0.0, ends - time.monotonic())
+
+    helpers = Helpers()
+    try:
+        helpers.start(hear, 0, process.stdout)
+        helpers.start(hear, 1, process.stderr)
+        if stdin:
+            helpers.start(feed_to, process.stdin, [stdin])
+        else:
+            process.stdin.close()
+        for thread in helpers.threads:
+            thread.join(left())
+            if thread.is_alive():
+                raise subprocess.TimeoutExpired(process.args, timeout or 0)
+        process.wait(left())
+    except BaseException as exc:
+        if isinstance(exc, KeyboardInterrupt):  # it has heard of that, too, and tidies up
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.25)
+        process.kill()
+        process.wait()
+        raise
+    helpers.check()
+    return said[0], said[1]
+
+
+class Helpers:
+    """Threads at the pipes of a process; what goes wrong in them is not lost."""
+
+    def __init__(self) -> None:
+        self.threads: list[threading.Thread] = []
+        self._failed: list[BaseException] = []
+
+    def start(self, work: Callable[..., None], *args: Any) -> None:
+        """Begin ``work`` in a thread of its own."""
+
+        def safely() -> None:
+            try:
+                work(*args)
+            except BaseException as exc:
+                self._failed.append(exc)
+
+        self.threads.append(threading.Thread(target=safely, daemon=True))
+        self.threads[-1].start()
+
+    def check(self) -> None:
+        """Raise what went wrong first: what was heard or said then is not all of it."""
+        if self._failed:
+            raise self._failed[0]
+
+
+def feed_to(pipe: IO[bytes], chunks: Iterable[bytes]) -> None:
+    """Write each of ``chunks`` as it comes, and end."""
+    try:
+        for chunk in chunks:
+            try:
+                pipe.write(chunk)
+                pipe.flush()
+            except (BrokenPipeError, ValueError):
+                return  # the process ended early; its exit code tells
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            pipe.close()
+
+
+def _chunks(
+    source: IO[bytes], silence: float | None, busy: Callable[[float], bool] | None
+) -> Iterator[bytes]:
+    """What comes, as it comes; :class:`TimeoutError` after ``silence`` seconds of nothing."""
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(source, selectors.EVENT_READ)
+        while True:
+            # as much as is read is never left in a buffer, where nobody would wait for it
+            if silence and not waiting.select(silence):
+                if busy and busy(silence):
+                    continue
+                raise TimeoutError
+            chunk = source.read1(1 << 18)  # type: ignore[attr-defined]
+            if not chunk:
+                return
+            yield chunk
+
+
+def pieces(
+    source: IO[bytes],
+    sep: bytes | None,
+    silence: float | None,
+    busy: Callable[[float], bool] | None,
+) -> Iterator[bytes]:
+    """What comes, in pieces that ``sep`` is between; without one as it comes.
+
+    :class:`TimeoutError` after ``silence`` seconds of nothing, unless it is we who were ``busy``.
+    """
+    rest = b""
+    for chunk in _chunks(source, silence, busy):
+        if sep is None:
+            yield chunk
+            continue
+        pieces = (rest + chunk).split(sep)
+        rest = pieces.pop()
+        yield from pieces
+    if rest:
+        yield rest
