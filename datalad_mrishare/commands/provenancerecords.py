@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from .shared import count, record, say, say_record
+from .shared import count, printable, record, say, say_record
 
 #: contents of one step that are shown to people; programs get all
 _SHOWN = 12
@@ -119,7 +119,7 @@ def sealed_record(ds, action, done):
     status, message = "impossible", f"{commit}: "
     if done.outcome == "sealed":
         status = "ok"
-        message += f"the same came out of {lent} and nothing else, so it is sealed"
+        message += f"the same came out of {lent} and nothing else of the dataset, so it is sealed"
     elif done.outcome == "known":
         status, message = "notneeded", f"{message}sealed already"
     elif done.outcome == "planned":
@@ -199,6 +199,7 @@ def _tree(title, steps, nothing):
             why = f": {step['why']}" if step["why"] else ""
             token = step["activity"]
             token = token if ":" in token else token[:10]
+            what = printable(what)
             say(f"{indent}{step['kind']} {token}{when} ({step['evidence']}{why}) {what}".rstrip())
             continue
         number = shown[step["depth"]] = shown.get(step["depth"], 0) + 1
@@ -206,4 +207,4 @@ def _tree(title, steps, nothing):
             say(f"{indent}... and more: see -f json")
         if number <= _SHOWN:
             again = " (see above)" if step["again"] else ""
-            say(f"{indent}{step['path']}: {_whose(step['participants'])}{again}")
+            say(f"{indent}{printable(step['path'])}: {_whose(step['participants'])}{again}")

@@ -94,6 +94,11 @@ def say(text):
     ui.message(text)
 
 
+def printable(text):
+    """Names as they are, but for what would move or colour the rest of the line."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 _COLORS = {"ok": "GREEN", "notneeded": "WHITE", "impossible": "YELLOW", "error": "RED"}
 
 
@@ -106,7 +111,7 @@ def say_record(res, label=None):
     if isinstance(message, tuple):
         message = message[0] % message[1:]
     word = label or res["status"]
-    say(f"{ac.color_word(f'{word:<11}', color)} {message}")
+    say(f"{ac.color_word(f'{word:<11}', color)} {printable(message)}")
 
 
 def count(number, noun):

@@ -47,15 +47,18 @@ def notes(
             " git annex add --force-large FILE, and datalad save",
             paths,
         )
-    there = {f.path for f in going}
+    fates = {f.path: "It stays until you decide" for f in going}
+    for v in verdicts:
+        if any(r.component == "undecided" for r in v.reasons):
+            fates[v.facts.path] = "It is not there yet, and does not go there until you decide"
     for found in undecided(facts, resolver):
-        if found.path in there:
+        if found.path in fates:
             yield NotedReport(
                 "to decide",
                 f"attested anonymous with data of {some_of(found.participants)}, of whom there is a"
-                " denial since. It stays until you decide",
-                "Let it stay: datalad mrishare-attest PATH --deid anonymous --evidence TEXT; take"
-                " it back: the same with --deid identifiable, then publish again",
+                f" denial since. {fates[found.path]}",
+                "Let it be there: datalad mrishare-attest PATH --deid anonymous --evidence TEXT;"
+                " take it back: the same with --deid identifiable, then publish again",
                 [found.path],
                 problem=True,
             )

@@ -24,6 +24,7 @@ from ..repo.locks import sweep_after_kill
 from ..repo.process import meanwhile
 from ..repo.release import REVOKED_FILE, ReleaseRepository
 from ..repo.worktree import Checkout
+from .anonymous import undecided
 from .describing import CHANGES, DESCRIPTION, Former, describe
 from .facts import Facts
 from .noting import notes
@@ -53,7 +54,7 @@ from .snapshot import Basis, Snapshot, dataset_id, read_basis, require_registere
 from .stores import Store, open_store
 from .subdatasets import Linked, linked_subdatasets
 from .takingback import TakingBack
-from .verdicts import Judge, Verdict, decide
+from .verdicts import Judge, Verdict, decide, hold_back
 from .withheld import group_withheld
 
 Report = object
@@ -224,9 +225,20 @@ class Preparation:
         self.verdicts: list[Verdict] = decide(self._facts(), self.judge)
         self.tree: ReleaseTree | None = None
         if not self.policy.own:
+            self._hold_back()
             self.tree = self._release_tree()
             denied = {v.facts.path: v for v in self.tree.denied}
             self.verdicts = [denied.get(v.facts.path, v) for v in self.verdicts]
+
+    def _hold_back(self) -> None:
+        waiting = {found.path for found in undecided(self._facts(), self.judge.resolver)}
+        if waiting:
+            present, _ = self.looked()
+            self.verdicts = hold_back(
+                self.verdicts,
+                waiting,
+                lambda e: e.key in present if e.key else self.before is not None,
+            )
 
     def _facts(self) -> list[Facts]:
         """Facts about every file; what contents tell matters beyond own storage."""

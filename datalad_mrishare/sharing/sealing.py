@@ -10,9 +10,12 @@ This executes what is recorded in the dataset. Nothing else in this package does
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 from ..errors import InputError, Refused
 from ..provenance.activities import Activity
@@ -130,9 +133,15 @@ def _run(state: Snapshot, asked: str) -> Activity:
     )
 
 
+#: an absolute path as a shell would have it, also below a home
+_ABSOLUTE = re.compile(r"(?<![\w.~/])~?/[^\s'\"`;|&<>()]*")
+
+
 def _refuse_elsewhere(checkout: Checkout, activity: Activity, asked: str) -> None:
     """A command that names this dataset's place would read it, and not the clone."""
-    if f"{checkout.path}/" in activity.what or activity.what.endswith(str(checkout.path)):
+    here = checkout.path.resolve()
+    named = (os.path.expanduser(word) for word in _ABSOLUTE.findall(activity.what))
+    if any(Path(os.path.realpath(word)).is_relative_to(here) for word in named):
         raise InputError(
             "ran a command that names the dataset by its absolute path, so it would read that and"
             " not the clone",

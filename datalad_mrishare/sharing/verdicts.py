@@ -9,7 +9,7 @@ names and those whom it inherits from what it was made from.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
@@ -24,6 +24,7 @@ from ..provenance.bids import bids_name
 from ..provenance.participants import participants_in_path
 from ..repo.collector import collector_at_rest
 from ..repo.keys import is_checksum
+from ..repo.trees import Entry
 from .anonymous import against_anonymous, claims_anonymous, counts_anonymous
 from .clearance import clearance_by_told
 from .facts import Facts, Kind, some_of
@@ -37,9 +38,9 @@ class Reason:
     ``component`` is one of the grant components, or ``participant`` (nobody known is in
     it), ``lineage`` (nobody can tell whose it is), ``contradiction`` (path and lineage disagree),
     ``excluded``, ``subdataset``, ``select``, ``finding``, ``header-text``, ``identity``,
-    ``content``, ``mention``, ``table``, ``withdrawn``. ``sentence`` tells no decision of a
-    participant and may stand in any result record; ``detail`` may, and is for
-    :mod:`.explaining` only.
+    ``content``, ``mention``, ``table``, ``undecided``, ``withdrawn``. ``sentence``
+    tells no decision of a participant and may stand in any result record; ``detail`` may,
+    and is for :mod:`.explaining` only.
     """
 
     component: str
@@ -284,6 +285,11 @@ _DUPLICATE = Reason(
     "the same image is recorded under different participants",
     "Find out whose it is and remove the other",
 )
+_UNDECIDED = Reason(
+    "undecided",
+    "it was attested anonymous, and since then there is a denial of somebody who is in it",
+    "Decide: datalad mrishare-attest FILE --deid anonymous --evidence TEXT, or --deid identifiable",
+)
 _SHARED_CONTENT = "identical content at another path is withheld"
 _SENTENCES = {
     "reach": "its consent does not reach that far",
@@ -377,6 +383,26 @@ def decide(facts: Iterable[Facts], judge: Judge) -> list[Verdict]:
     if judge.policy.own:
         return _one_per_content(verdicts)
     return _one_per_content(_refuse_duplicates(verdicts))
+
+
+def hold_back(
+    verdicts: list[Verdict], waiting: Collection[str], is_there: Callable[[Entry], bool]
+) -> list[Verdict]:
+    """Anonymous results of which something is to be decided go to no place where they are not.
+
+    Parameters
+    ----------
+    waiting : collection of str
+        Their paths, see :func:`.anonymous.undecided`.
+    is_there : callable
+        Whether a file is at the sibling; there it stays until somebody has decided.
+    """
+    return [
+        v._replace(reasons=(_UNDECIDED,))
+        if v.permit and v.facts.path in waiting and not is_there(v.facts.entry)
+        else v
+        for v in verdicts
+    ]
 
 
 _IMAGE_EXTENSIONS = frozenset((".nii", ".nii.gz", ".dcm", ".mgz"))

@@ -51,12 +51,12 @@ def statements(dataset: Path) -> list[dict]:
     return [json.loads(run(dataset, "git", "cat-file", "blob", f"HEAD:{n}")) for n in names]
 
 
-def share(dataset: Path, least: int = 3) -> Path:
+def share(dataset: Path, least: int = 3, name: str = "mir") -> Path:
     """A sibling that takes results of at least so many."""
-    place = add_path(dataset, "mir", "institution")
+    place = add_path(dataset, name, "institution")
     file = dataset.parent / "policy.yaml"
     file.write_text(POLICY.format(least))
-    declare(Checkout(dataset), "mir", str(file))
+    declare(Checkout(dataset), name, str(file))
     return place
 
 
@@ -137,7 +137,12 @@ def test_an_anonymous_result_goes_and_a_withdrawal_asks_for_a_decision(dataset: 
     found = told(dataset, code=1)
     (asked,) = [r for r in found if r.get("outcome") == "to decide"]
     assert asked["paths"] == [MEAN] and "sub-02" in asked["message"]
-    assert MEAN in tree_of(place)  # not dropped silently
+    assert MEAN in tree_of(place) and "It stays" in asked["message"]  # not dropped silently
+    other = share(dataset, name="new")
+    found = told(dataset, "new", code=1)
+    (asked,) = [r for r in found if r.get("outcome") == "to decide"]
+    assert asked["paths"] == [MEAN] and "does not go there" in asked["message"]
+    assert MEAN not in tree_of(other) and key_of(dataset, MEAN) not in keys_at(other)
     (again,) = attest(dataset, MEAN, deid="anonymous", evidence="one of four changes nothing")
     assert (again["status"], again["denied"]) == ("ok", 1)
     assert not [r for r in told(dataset) if r.get("outcome") == "to decide"]
