@@ -173,10 +173,16 @@ def _check(path, of, derived_from, by, evidence, seal, export, dry_run):
         raise InsufficientArgumentsError("--of, --seal and --export go without PATH")
     if not any(chosen) and not path:
         raise InsufficientArgumentsError("say of what: PATH, or --of PARTICIPANT")
-    if derived_from is not None and not (path and by):
-        raise InsufficientArgumentsError("say what was made (PATH) and what made it: --by TEXT")
+    if derived_from is not None and not path:
+        raise InsufficientArgumentsError("say what was made: PATH, before --derived-from")
+    if derived_from is not None and not by:
+        raise InsufficientArgumentsError("say what made it: --by TEXT")
     if derived_from is None and (by or evidence):
         raise InsufficientArgumentsError("--by and --evidence go with --derived-from")
+    if dry_run and export is not None:
+        raise InsufficientArgumentsError(
+            "--export has no --dry-run: it writes to the given directory and nowhere else"
+        )
     if dry_run and derived_from is None and seal is None:
         raise InsufficientArgumentsError("nothing is changed anyway: leave out --dry-run")
 
@@ -227,5 +233,5 @@ def _seal(ds, checkout, commit, dry_run):
     from ..sharing.sealing import seal
 
     if not dry_run:
-        lgr.info("This executes the command that %s recorded, in a clone of its inputs", commit)
+        lgr.info("The command that '%s' recorded is executed, in a clone of its inputs", commit)
     return sealed_record(ds, ACTION, seal(checkout, commit, today=date.today(), dry_run=dry_run))

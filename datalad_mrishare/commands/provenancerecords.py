@@ -12,7 +12,11 @@ _SHOWN = 12
 
 def trace_record(ds, action, found):
     """The way to and from a file."""
-    message = f"{found.path}: {_whose(found.participants)} ({found.evidence})"
+    known = found.evidence if found.opaque or found.evidence != "opaque" else "nothing recorded"
+    message = f"{found.path}: {_whose(found.participants)} ({known})"
+    remedy = (
+        "Say what it was made from: datalad mrishare-provenance PATH --derived-from ... --by ..."
+    )
     if found.opaque:
         message += f"; nobody can tell whose it is: {found.opaque}"
     if not found.current:
@@ -29,6 +33,7 @@ def trace_record(ds, action, found):
         "opaque": found.opaque,
         "ancestors": [_step(step) for step in found.ancestors],
         "descendants": [_step(step) for step in found.descendants],
+        "remedy": remedy if found.opaque or not found.participants else None,
     }
     return record(ds, action, "ok", message, **fields)
 
@@ -173,6 +178,8 @@ def render(res):
     outcome = res.get("outcome")
     if outcome == "trace":
         say_record(res, "lineage")
+        if res["remedy"]:
+            say(f"            -> {res['remedy']}")
         _tree("made from", res["ancestors"], "nothing that is recorded")
         _tree("used for", res["descendants"], "nothing that is recorded")
     elif outcome == "summary":
@@ -198,9 +205,11 @@ def _tree(title, steps, nothing):
             what = what if len(what) <= 80 else f"{what[:77]}..."
             why = f": {step['why']}" if step["why"] else ""
             token = step["activity"]
+            # statements, computations and the like have what they are before the colon
+            kind = "" if token.startswith(f"{step['kind']}:") else f"{step['kind']} "
             token = token if ":" in token else token[:10]
             what = printable(what)
-            say(f"{indent}{step['kind']} {token}{when} ({step['evidence']}{why}) {what}".rstrip())
+            say(f"{indent}{kind}{token}{when} ({step['evidence']}{why}) {what}".rstrip())
             continue
         number = shown[step["depth"]] = shown.get(step["depth"], 0) + 1
         if number == _SHOWN + 1:

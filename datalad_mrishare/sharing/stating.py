@@ -86,7 +86,9 @@ def entries_at(entries: Iterable[Entry], asked: Sequence[str], *, files: bool) -
             raise InputError(
                 what or "is no file that is committed in this dataset",
                 where=path or ".",
-                remedy="Name the files in it" if what else "Save it first: datalad save",
+                remedy="Name the files in it"
+                if what
+                else "See which there are (git ls-files), and save what is new: datalad save",
             )
         found.update((e.path, e) for e in mine)
     return list(found.values())

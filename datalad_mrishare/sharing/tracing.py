@@ -6,7 +6,7 @@ eyes: commands as recorded, and pseudonyms.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import InputError
@@ -69,7 +69,9 @@ def trace(state: Snapshot, paths: Sequence[str]) -> Iterator[Trace]:
         nodes = [now[path]] if path in now else _stood_at(lineage, path)
         if not nodes:
             raise InputError(
-                "is no file of this dataset, and no commit has it",
+                "is a directory: name the files in it"
+                if any(e.path.startswith(f"{path}/" if path else "") for e in state.entries)
+                else "is no file of this dataset, and no commit has it",
                 where=path or ".",
                 remedy="Name a file; for everything of a participant: datalad mrishare-provenance"
                 " --of sub-XX",
@@ -108,17 +110,21 @@ def _trace(state: Snapshot, node: str, path: str, current: set[str]) -> Trace:
         tuple(sorted(people, key=natural)),
         _evidence(lineage, node, path),
         lineage.opaque(node),
-        tuple(_walk(lineage, node, before)),
-        tuple(_walk(lineage, node, after)),
+        tuple(_walk(lineage, node, people, before)),
+        tuple(_walk(lineage, node, people, after)),
     )
 
 
 def _walk(
     lineage: Lineage,
     start: str,
+    whose: Collection[str],
     beyond: Callable[[str], Iterable[tuple[Activity, Sequence[str]]]],
 ) -> Iterator[Step]:
-    """Depth first, each content once; without recursion, as chains can be long."""
+    """Depth first, each content once; without recursion, as chains can be long.
+
+    What stood at several paths is shown at one that names somebody of ``whose``.
+    """
     seen = {start}
     open_: list[tuple[int, Activity | None, str]] = []
 
@@ -136,7 +142,9 @@ def _walk(
         places = lineage.paths(node)
         people = tuple(sorted(lineage.participants(node), key=natural))
         again = node in seen
-        yield Step(depth, None, node, places[0] if places else node, people, again)
+        near = (p for p in places if not participants_in_path(p).isdisjoint(whose))
+        shown = next(near, places[0] if places else node)
+        yield Step(depth, None, node, shown, people, again)
         if not again:
             seen.add(node)
             push(depth + 1, node)
