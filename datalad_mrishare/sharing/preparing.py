@@ -41,7 +41,7 @@ from .planning import Options, Planning
 from .plans import Action, Plan
 from .policies import SIBLINGS_FILE, Policy, load_policies, policy_of
 from .preflight import new_root_problems, problems, room_at, standing_problems
-from .registry import read_file_at
+from .registry import load_registry, read_file_at
 from .releases import ReleaseTree, release_tree
 from .reports import (
     NewRootReport,
@@ -196,6 +196,7 @@ class Preparation:
             self.state: Snapshot = take_snapshot(self.checkout, basis)
             opening()
         else:
+            load_registry(self.checkout, basis.commit)  # nobody is asked when it cannot be read
             opened = meanwhile(opening)
             try:
                 self.state = take_snapshot(self.checkout, basis)
