@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from importlib import import_module
 from importlib.metadata import entry_points, version
+from pathlib import Path
 
 import pytest
 
 import datalad_mrishare
+from datalad_mrishare.repo.process import complete
 
 COMMANDS = datalad_mrishare.command_suite[1]
 NAMES = [command[2] for command in COMMANDS]
@@ -45,12 +46,8 @@ def test_function_is_in_the_api(spec: tuple[str, str, str, str]) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_command_has_help(name: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", "from datalad.cli.main import main; main()", name, "--help"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_command_has_help(name: str, tmp_path: Path) -> None:
+    main = "from datalad.cli.main import main; main()"
+    done = complete([sys.executable, "-c", main, name, "--help"], tmp_path)
     assert done.returncode == 0, done.stderr
-    assert name in done.stdout.splitlines()[0]
+    assert name.encode() in done.stdout.splitlines()[0]
