@@ -85,6 +85,7 @@ def test_interrupted_it_may_tidy_up(tmp_path: Path) -> None:
         deadline = time.monotonic() + 60
         while not lock.exists() and time.monotonic() < deadline:
             time.sleep(0.02)
+        assert lock.exists()
         os.killpg(process.pid, signal.SIGINT)
         process.wait(60)
     assert not lock.exists()
