@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -81,13 +82,19 @@ def test_interrupted_it_may_tidy_up(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": paths},
         start_new_session=True,
         stderr=subprocess.DEVNULL,
+        # who runs the tests in the background ignores it, and so would all that they start
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
-        deadline = time.monotonic() + 60
-        while not lock.exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert lock.exists()
-        os.killpg(process.pid, signal.SIGINT)
-        process.wait(60)
+        try:
+            deadline = time.monotonic() + 60
+            while not lock.exists() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert lock.exists()
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(60)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     assert not lock.exists()
 
 
