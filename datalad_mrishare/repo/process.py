@@ -262,7 +262,8 @@ def _dies_with_us() -> Callable[[], None] | None:
     """What a child does first, so that it is killed when we are; None where that cannot be.
 
     git-annex hangs for ever once nobody reads its output, with our lock in its hands
-    (prctl(2), PR_SET_PDEATHSIG; Linux only).
+    (prctl(2), PR_SET_PDEATHSIG; Linux only). Git ends by itself then, and starting it is
+    cheap without: Python has to copy the map of all of its memory to run this.
     """
     if not sys.platform.startswith("linux"):
         return None
@@ -305,7 +306,7 @@ def stream(
         stderr=subprocess.PIPE,
         env=environment(env, settings),
         pass_fds=tuple(pass_fds),
-        preexec_fn=_dies_with_us(),
+        preexec_fn=_dies_with_us() if argv[0] == "git-annex" else None,
     )
     errors: list[bytes] = []
     assert process.stdout is not None and process.stderr is not None
