@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,18 +50,64 @@ class Remote:
         return self.settings.get("datalad-publish-depends")
 
 
+_Stand = tuple[str, int, int, int]
+_known: dict[Path, tuple[_Stand, dict[str, Remote]]] = {}
+
+
 def remotes(repo: Path) -> dict[str, Remote]:
-    """All remotes of ``repo`` by name."""
-    words = ("config", "--local", "--includes", "-z", "--get-regexp", r"^remote\.")
+    """All remotes of ``repo`` by name.
+
+    A publication asks a dozen times; git is asked again when the file was written since.
+    """
+    stand = _stand(repo)
+    before = _known.get(repo)
+    if before and before[0] == stand:
+        return dict(before[1])
+    found, alone = _read(repo)
+    if stand and alone:
+        _known[repo] = (stand, found)
+    return dict(found)
+
+
+def _stand(repo: Path) -> _Stand | None:
+    """What changes when the configuration is written; None where that is not one plain file.
+
+    git puts a new file in the place of the old one: its inode differs whatever the clock says.
+    """
+    inside = repo / ".git"
+    if inside.is_file():
+        return None  # of a worktree or a submodule: it stands elsewhere
+    file = (inside if inside.is_dir() else repo) / "config"
+    try:
+        status = os.stat(file, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return os.fspath(file), status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _read(repo: Path) -> tuple[dict[str, Remote], bool]:
+    """The remotes, and whether they stand in one file, which includes no other."""
+    words = (
+        "config",
+        "--local",
+        "--includes",
+        "-z",
+        "--get-regexp",
+        r"^(remote|include|includeif)\.",
+    )
     raw = git(repo, *words, ok=(0, 1))
+    alone = True
     found: dict[str, dict[str, str]] = {}
     for item in raw.decode("utf-8", "surrogateescape").split("\0"):
         key, _, value = item.partition("\n")
-        if key.count(".") < 2:
+        alone = alone and not key.startswith("include")
+        if not key.startswith("remote.") or key.count(".") < 2:
             continue
         name, _, variable = key[len("remote.") :].rpartition(".")
         found.setdefault(name, {})[variable.lower()] = value
-    return {name: Remote(name, settings) for name, settings in found.items()}
+    return {name: Remote(name, settings) for name, settings in found.items()}, alone
 
 
 def destinations(repo: Path) -> dict[str, set[str]]:

@@ -62,9 +62,8 @@ class Checkout:
 
     def head(self) -> str | None:
         """The checked-out commit, or None before the first one."""
-        if not git_succeeds(self.path, "rev-parse", "-q", "--verify", "HEAD^{commit}"):
-            return None
-        return git_text(self.path, "rev-parse", "HEAD")
+        words = ("rev-parse", "-q", "--verify", "HEAD^{commit}")
+        return git_text(self.path, *words, ok=(0, 1)) or None
 
     def branch(self) -> str:
         """The branch that HEAD names, as ``main`` or ``adjusted/main(unlocked)``.
@@ -99,7 +98,8 @@ class Checkout:
 
     def settle(self) -> None:
         """In an adjusted branch, carry its commits over to the branch behind it."""
-        if self.branch() != self.plain_branch():
+        branch = self.branch()
+        if branch != self._behind(branch):
             quiet = ("--no-pull", "--no-push", "--no-commit", "--no-resolvemerge", "--no-content")
             annex(self.path, "sync", *quiet, env=self.identity)
 
