@@ -208,6 +208,7 @@ def test_content_that_cannot_be_taken_back_stays_known(registered: Path) -> None
     assert {*back["failed"]} == kept, "told each time"
 
 
+@pytest.mark.slow
 def test_refs_of_others_are_left_and_named(registered: Path) -> None:
     place = add_path(registered, "mir", "institution")
     erased(registered)

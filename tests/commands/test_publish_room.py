@@ -60,6 +60,7 @@ def add_directory(dataset: Path, name: str, policy: str, *words: str) -> Path:
     return place
 
 
+@pytest.mark.slow
 def test_a_limit_that_git_annex_knows(registered: Path) -> None:
     """Set there after the sibling was declared; one participant fits."""
     place = add_path(registered, "mir", "institution")
@@ -98,6 +99,7 @@ def test_a_limit_that_the_steward_set_before_sharing(registered: Path) -> None:
     assert going(told(registered)) == {"sub-01"}
 
 
+@pytest.mark.slow
 def test_own_storage_counts_what_former_versions_take(registered: Path) -> None:
     place = add_path(registered, "mir", "backup")
     everything = size(registered, "")

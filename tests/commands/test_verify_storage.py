@@ -111,6 +111,7 @@ def test_every_name_and_every_byte(registered: Path, place: Path, tmp_path: Path
     assert all("file " in r["first"] for r in found if "kind" in r)
 
 
+@pytest.mark.slow
 def test_objects_that_no_ref_leads_to(
     registered: Path, sshd: Sshd, tmp_path: Path, request: Request
 ) -> None:
@@ -126,6 +127,7 @@ def test_objects_that_no_ref_leads_to(
     assert found == {"participant": {"sub-03", "sub-04"}, "unread": {"pipe: is no file"}}
 
 
+@pytest.mark.slow
 def test_what_cannot_be_listed_is_said(
     registered: Path, webdav: WebDav, tmp_path: Path, request: Request
 ) -> None:
@@ -160,6 +162,7 @@ def test_a_bucket_that_keeps_versions(
     assert "older versions" in summary["message"]
 
 
+@pytest.mark.slow
 def test_a_bundle_of_before(registered: Path, tmp_path: Path, request: Request) -> None:
     place = tmp_path / "store"
     place.mkdir()

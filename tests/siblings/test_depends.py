@@ -157,6 +157,7 @@ def test_a_cipher_of_its_own(registered: Path, tmp_path: Path, gpg: Keys) -> Non
     assert (clone / T1W).read_bytes() == (registered / T1W).read_bytes()
 
 
+@pytest.mark.slow
 def test_another_recipient_put_in_by_who_can_push(
     registered: Path, tmp_path: Path, gpg: Keys
 ) -> None:

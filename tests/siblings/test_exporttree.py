@@ -96,6 +96,7 @@ def test_what_lies_there_is_the_release(registered: Path, tmp_path: Path) -> Non
     assert kind.held() == kind.permitted("sub-01")  # which compares contents
 
 
+@pytest.mark.slow
 def test_deferred_files_follow(registered: Path, tmp_path: Path) -> None:
     kind = directory(registered, tmp_path)
     consent(registered, *GIVEN)
@@ -122,6 +123,7 @@ def test_renamed_and_given_again(registered: Path, tmp_path: Path) -> None:
     assert kind.held() == kind.permitted("sub-01", "sub-02")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["strange", "changed", "lost"])
 def test_built_again_it_looks_at_every_file(registered: Path, tmp_path: Path, what: str) -> None:
     kind = directory(registered, tmp_path)

@@ -79,6 +79,7 @@ def test_it_follows_the_dataset(registered: Path, tmp_path: Path) -> None:
     assert told(registered)[-1]["status"] == "notneeded"
 
 
+@pytest.mark.slow
 def test_who_is_erased_is_taken_back(registered: Path, tmp_path: Path) -> None:
     kind = kept(registered, tmp_path)
     told(registered)

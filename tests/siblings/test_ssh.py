@@ -210,6 +210,7 @@ def not_taken(reports: list[object]) -> list[NotTakenReport]:
     return [report for report in reports if isinstance(report, NotTakenReport)]
 
 
+@pytest.mark.slow
 def test_a_lock_that_a_killed_push_left_there(registered: Path, sshd: Sshd) -> None:
     place = add(registered, sshd, sshd.url("mir.git"))
     consent(registered, ("sub-01", "given"))
