@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from datetime import date
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..provenance.participants import participants_in_path
 from ..repo.collector import collector_at_rest
 from ..repo.worktree import Checkout
-from .anonymous import counts_anonymous
+from .anonymous import counts_anonymous, undecided
 from .facts import Kind
 from .origins import node_of
 from .policies import Policy, policy_of
@@ -20,7 +20,7 @@ from .releases import release_tree
 from .snapshot import Snapshot, dataset_id, take_snapshot
 from .subdatasets import linked_subdatasets
 from .telling import how_it_holds
-from .verdicts import Judge, Verdict, decide
+from .verdicts import UNDECIDED, Judge, Verdict, decide
 
 
 class Explanation(NamedTuple):
@@ -69,6 +69,7 @@ def explain(
         state = take_snapshot(checkout)
         policy = policy_of(state.policies, name)
         verdicts = decide_all(state, policy, at)
+        waiting = _waiting(state, policy, at)
     ordered = sorted(verdicts, key=_path) if paths != [""] else verdicts
     for asked in paths:
         found = _at_or_below(ordered, asked)
@@ -79,7 +80,7 @@ def explain(
                 remedy="Register it: datalad mrishare-register",
             )
         for verdict in found:
-            note = _note(state, policy, verdict)
+            note = _note(state, policy, verdict, waiting)
             yield Explanation(verdict.facts.path, verdict, note, _made_from(state, verdict))
 
 
@@ -110,10 +111,20 @@ def _made_from(state: Snapshot, verdict: Verdict) -> tuple[str, ...]:
     return tuple(sentence for sentence in told if sentence)
 
 
-def _note(state: Snapshot, policy: Policy, verdict: Verdict) -> str:
+def _waiting(state: Snapshot, policy: Policy, at: date | None) -> frozenset[str]:
+    """Paths of anonymous results of which something is to be decided."""
+    if policy.own:
+        return frozenset()
+    facts = state.facts(policy.commons, known=at, looking=True)
+    return frozenset(found.path for found in undecided(facts, _resolver(state, at)))
+
+
+def _note(state: Snapshot, policy: Policy, verdict: Verdict, waiting: Set[str]) -> str:
     """How a permitted file would leave, or what keeps it here all the same."""
     if not verdict.permit:
         return ""
+    if verdict.facts.path in waiting:
+        return f"where it is not yet it does not go: {UNDECIDED.sentence}. {UNDECIDED.remedy}"
     key = verdict.facts.entry.key
     if key and state.checkout.uuid not in state.logs.locations.get(key, ()):
         return "its content is not in this dataset, get it first: datalad get"
@@ -126,10 +137,13 @@ def _note(state: Snapshot, policy: Policy, verdict: Verdict) -> str:
     return _NOTES.get(verdict.facts.kind, "")
 
 
+def _resolver(state: Snapshot, at: date | None) -> Resolver:
+    return Resolver(state.registry, at or date.today(), known=at)
+
+
 def decide_all(state: Snapshot, policy: Policy, at: date | None) -> list[Verdict]:
     """Verdicts about every file of a snapshot, with those that only the text can tell."""
-    day = at or date.today()
-    resolver = Resolver(state.registry, day, known=at)
+    day, resolver = at or date.today(), _resolver(state, at)
     linked = linked_subdatasets(state.checkout, state.commit, policy)
     judge = Judge(policy, resolver, day, state.participants, linked=linked)
     verdicts = decide(state.facts(policy.commons, known=at, looking=not policy.own), judge)

@@ -285,7 +285,7 @@ _DUPLICATE = Reason(
     "the same image is recorded under different participants",
     "Find out whose it is and remove the other",
 )
-_UNDECIDED = Reason(
+UNDECIDED = Reason(
     "undecided",
     "it was attested anonymous, and since then there is a denial of somebody who is in it",
     "Decide: datalad mrishare-attest FILE --deid anonymous --evidence TEXT, or --deid identifiable",
@@ -398,7 +398,7 @@ def hold_back(
         Whether a file is at the sibling; there it stays until somebody has decided.
     """
     return [
-        v._replace(reasons=(_UNDECIDED,))
+        v._replace(reasons=(UNDECIDED,))
         if v.permit and v.facts.path in waiting and not is_there(v.facts.entry)
         else v
         for v in verdicts

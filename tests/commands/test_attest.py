@@ -121,6 +121,8 @@ def test_what_is_opaque_is_refused(dataset: Path) -> None:
 
 
 def test_an_anonymous_result_goes_and_a_withdrawal_asks_for_a_decision(dataset: Path) -> None:
+    from datalad.api import mrishare_explain
+
     place = share(dataset)
     consent(dataset, ("sub-01", "given"))  # of the others nothing is on record
     told(dataset)
@@ -143,6 +145,9 @@ def test_an_anonymous_result_goes_and_a_withdrawal_asks_for_a_decision(dataset: 
     (asked,) = [r for r in found if r.get("outcome") == "to decide"]
     assert asked["paths"] == [MEAN] and "does not go there" in asked["message"]
     assert MEAN not in tree_of(other) and key_of(dataset, MEAN) not in keys_at(other)
+    asked_why = {"dataset": str(dataset), "to": "new", "result_renderer": "disabled"}
+    (why,) = mrishare_explain(str(dataset / MEAN), **asked_why)
+    assert why["permit"] and "where it is not yet it does not go" in why["message"]
     (again,) = attest(dataset, MEAN, deid="anonymous", evidence="one of four changes nothing")
     assert (again["status"], again["denied"]) == ("ok", 1)
     assert not [r for r in told(dataset) if r.get("outcome") == "to decide"]
