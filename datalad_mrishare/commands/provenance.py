@@ -166,6 +166,9 @@ class Provenance(Interface):
 def _check(path, of, derived_from, by, evidence, seal, export, dry_run):
     from datalad.support.exceptions import InsufficientArgumentsError
 
+    for flag, given in (("--of", of), ("--seal", seal), ("--export", export)):
+        if given is not None and not str(given).strip():
+            raise InsufficientArgumentsError(f"{flag} is empty: a variable that is not set?")
     chosen = [one is not None for one in (of, derived_from, seal, export)]
     if sum(chosen) > 1:
         raise InsufficientArgumentsError("choose one of --of, --derived-from, --seal and --export")

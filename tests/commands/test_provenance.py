@@ -262,6 +262,8 @@ def test_only_sealing_executes_what_is_recorded(dataset: Path) -> None:
         ("--derived-from", "y", "--by", "z"),
         ("x", "--by", "z"),
         ("x", "--dry-run"),
+        ("--seal", ""),
+        ("--of", " "),
     ],
 )
 def test_wrong_use(template: Path, args: tuple[str, ...]) -> None:

@@ -44,6 +44,7 @@ def test_on_the_command_line(dataset: Path, tmp_path: Path) -> None:
     ("wrong", "said"),
     [
         ({"export": "x"}, "--format FORMAT"),
+        ({"export": "", "format": "ro-crate"}, "--export is empty"),
         ({"format": "ro-crate"}, "go with --export"),
         ({"to": "mir", "of": "sub-01"}, "go with --export"),
         ({"export": "x", "format": "ro-crate", "of": "sub-01"}, "choose one"),
