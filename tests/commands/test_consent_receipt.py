@@ -180,6 +180,7 @@ def test_what_an_event_holds(dataset: Path) -> None:
     assert len([p for p in tree if "sub-01" in p and "sub-02" not in p]) == 5
 
 
+@pytest.mark.slow
 def test_from_nothing_to_sharing_to_taken_back(dataset: Path) -> None:
     place = add_path(dataset, "mirror", "institution")
     before = receipt(dataset)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from builders import remove, run
 from mirrors import add_path, consent, keys_at
 
@@ -77,6 +78,7 @@ def test_wrong_use(registered: Path) -> None:
         cli(registered, *args, code=2)
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_for_two_siblings_and_for_one(registered: Path) -> None:
     places = [add_path(registered, name, "institution") for name in ("one", "two")]
     consent(registered, ("sub-01", "given"), ("sub-02", "given"))
@@ -97,6 +99,7 @@ def test_two_runs_at_once_for_two_siblings_and_for_one(registered: Path) -> None
     assert run(registered, "git", "status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_what_would_have_gone_on_a_day(registered: Path) -> None:
     place = add_path(registered, "mirror", "institution")
     consent(registered, ("sub-01", "given"))

@@ -75,6 +75,7 @@ def test_no_consent_at_all(registered: Path) -> None:
     assert not any("sub-" in path for path in tree_of(mir))
 
 
+@pytest.mark.slow
 def test_an_unreadable_image(registered: Path) -> None:
     image = registered / T1W
     content = image.read_bytes()
@@ -121,6 +122,7 @@ def test_odd_names(dataset: Path, policy: str) -> None:
     assert told(dataset)[-1]["status"] == "notneeded"
 
 
+@pytest.mark.slow
 def test_a_unit_for_each_odd_file(dataset: Path) -> None:
     for name in ODD:
         (dataset / "sub-01" / f"{name}.dat").write_bytes(f"01 {name!r}".encode())
@@ -308,7 +310,14 @@ def start(dataset: Path, name: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(argv, cwd=dataset, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-@pytest.mark.parametrize("names", [("mir", "mir"), ("mir", "bak"), ("mir", "two")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("mir", "mir"),
+        pytest.param(("mir", "bak"), marks=pytest.mark.slow),
+        pytest.param(("mir", "two"), marks=pytest.mark.slow),
+    ],
+)
 def test_two_at_once(dataset: Path, names: tuple[str, str]) -> None:
     mir = add_path(dataset, "mir", "institution")
     two = add_path(dataset, "two", "institution")

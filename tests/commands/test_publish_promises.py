@@ -56,6 +56,7 @@ def test_no_agreement_then_one_then_one_that_has_ended(registered: Path) -> None
     assert refusals(publish(registered, "mir", at=date(2027, 1, 2))) == []
 
 
+@pytest.mark.slow
 def test_a_withdrawal_does_not_wait_for_an_agreement(registered: Path) -> None:
     place = add_path(registered, "mir", policy(registered, "institution", AGREEMENT))
     consent(registered, ("sub-01", "given"), ("sub-02", "given"))

@@ -56,6 +56,7 @@ def shared(tree: Path) -> tuple[Path, Path]:
     return places[0], places[1]
 
 
+@pytest.mark.slow
 def test_subdatasets_go_first_and_only_where_they_declare_it(tree: Path) -> None:
     upper = add_path(tree, "mir", "institution")
     consent(tree, ("sub-01", "given"))
@@ -118,6 +119,7 @@ def tip(place: Path) -> str:
     return run(place, "git", "rev-parse", "main").strip()
 
 
+@pytest.mark.slow
 def test_a_release_leads_to_the_releases_of_subdatasets(tree: Path) -> None:
     upper = add_path(tree, "mir", "institution")
     below = tree / "derivatives/deep"

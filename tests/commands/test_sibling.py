@@ -53,7 +53,6 @@ def ria(dataset: Path, place: Path) -> None:
     run(dataset, "datalad", "create-sibling-ria", "-s", "mir", "--new-store-ok", store)
 
 
-KINDS = [bare, by_datalad, ria]
 BARE_FIRST = [bare, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (by_datalad, ria))]
 
 
@@ -226,7 +225,7 @@ def all_bytes(place: Path) -> bytes:
     return files + done.stdout
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", BARE_FIRST)
 def test_a_shared_sibling_moves(checkout: Checkout, place: Path, kind) -> None:  # type: ignore[no-untyped-def]
     kind(checkout.path, place)
     given_away = [w for w in names_of(place, checkout.path) if w.encode() in all_bytes(place)]
@@ -249,6 +248,7 @@ def test_a_shared_sibling_moves(checkout: Checkout, place: Path, kind) -> None: 
     assert "notneeded" in again
 
 
+@pytest.mark.slow
 def test_a_way_to_the_store_is_not_told(checkout: Checkout, tmp_path: Path) -> None:
     """DataLad writes the path of a store as it was given, through the dataset if need be."""
     store = f"ria+file://{checkout.path}/../my store"
@@ -259,6 +259,7 @@ def test_a_way_to_the_store_is_not_told(checkout: Checkout, tmp_path: Path) -> N
     assert str(checkout.path) not in known and "&32;" in known and "&38;" not in known
 
 
+@pytest.mark.slow
 def test_what_is_declared_opens_no_storage_in_a_clone(
     checkout: Checkout, place: Path, tmp_path: Path
 ) -> None:
@@ -461,6 +462,7 @@ def test_one_place_is_one_sibling(checkout: Checkout, place: Path, policy: str) 
 # -- declared before
 
 
+@pytest.mark.slow
 def test_other_terms_for_a_shared_sibling(checkout: Checkout, place: Path) -> None:
     ria(checkout.path, place)
     declare(checkout, "mir", "institution")
@@ -503,6 +505,7 @@ def test_own_storage_with_data_does_not_become_shared(checkout: Checkout, place:
         declare(checkout, "mir", "institution")
 
 
+@pytest.mark.slow
 def test_a_sibling_that_lives_elsewhere_now(checkout: Checkout, place: Path) -> None:
     ria(checkout.path, place)
     declare(checkout, "mir", "institution")
@@ -550,7 +553,7 @@ def test_reopening_a_locked_remote_of_any_name(checkout: Checkout, place: Path) 
     run(checkout.path, "git", "push", "lab/mir", "main")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", BARE_FIRST)
 def test_reopening_a_sibling_that_moved(registered: Path, place: Path, kind) -> None:  # type: ignore[no-untyped-def]
     kind(registered, place)
     declare(Checkout(registered), "mir", "institution")
@@ -692,6 +695,7 @@ def test_from_python(registered: Path, place: Path) -> None:
     assert done["status"] == "ok" and done["sibling"] == "mir"
 
 
+@pytest.mark.slow
 def test_without_an_identity(
     registered: Path, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -148,6 +148,7 @@ def test_what_cannot_be_listed_is_said(
     assert kinds(verified(registered, "mir", code=1)) == {"participant": {"sub-03"}}
 
 
+@pytest.mark.slow
 def test_a_bucket_that_keeps_versions(
     registered: Path, s3: S3, tmp_path: Path, request: Request
 ) -> None:

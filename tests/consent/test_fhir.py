@@ -402,6 +402,7 @@ def _mutate(draw: random.Random, root: Any) -> None:
         parent[key] = copy.deepcopy(other[name])
 
 
+@pytest.mark.slow
 def test_mutated_bundles_import_wholly_or_not_at_all() -> None:
     """Whatever becomes of a bundle: an InputError, or a record for each of its Consents."""
     draw = random.Random(11)

@@ -23,6 +23,7 @@ OUT = "derivatives/copy/sub-01_bold.nii.gz"
 MAIN = "from datalad.cli.main import main; main()"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whom", ["group", "python"])
 def test_while_the_command_runs(registered: Path, tmp_path: Path, whom: str) -> None:
     begun, go = tmp_path / "begun", tmp_path / "go"

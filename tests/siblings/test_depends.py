@@ -137,6 +137,7 @@ def test_an_encrypted_directory_kept(
     keep(in_directory(registered, tmp_path, f"encryption={scheme}", keys=keys), "mir", "store")
 
 
+@pytest.mark.slow
 def test_a_cipher_of_its_own(registered: Path, tmp_path: Path, gpg: Keys) -> None:
     kind = in_directory(registered, tmp_path, "encryption=hybrid", keys=gpg)
     before = remote_log(registered).split()

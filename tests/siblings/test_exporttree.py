@@ -68,6 +68,7 @@ def test_shared(registered: Path, tmp_path: Path) -> None:
     live(directory(registered, tmp_path))
 
 
+@pytest.mark.slow
 def test_what_lies_there_is_the_release(registered: Path, tmp_path: Path) -> None:
     kind = directory(registered, tmp_path)
     consent(registered, *GIVEN)
@@ -171,6 +172,7 @@ def test_killed(registered: Path, tmp_path: Path, point: str) -> None:
     assert publish(registered, "mir")[-1].changed is False
 
 
+@pytest.mark.slow
 def test_never_the_last_copy(registered: Path, tmp_path: Path) -> None:
     kind = directory(registered, tmp_path)
     consent(registered, *GIVEN)

@@ -100,6 +100,7 @@ def test_rsync_behind_ssh_shared(registered: Path, rsync_ssh: Rsync) -> None:
     live(by_rsync(registered, rsync_ssh))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["institution", "backup"])
 def test_killed_while_rsync_is_handed_content(
     registered: Path, rsync_path: Rsync, tmp_path: Path, policy: str

@@ -76,6 +76,7 @@ def test_own_storage(registered: Path, sshd: Sshd) -> None:
     keep(kind_of(registered, sshd, sshd.url("mir.git")), "mir")
 
 
+@pytest.mark.slow
 def test_the_reserve_is_told_to_the_program_that_takes_it(
     registered: Path, sshd: Sshd, tmp_path: Path
 ) -> None:
@@ -110,6 +111,7 @@ def test_room_is_what_is_free_there(registered: Path, sshd: Sshd, tmp_path: Path
     assert "there is room for 0 B" in said
 
 
+@pytest.mark.slow
 def test_one_that_is_not_empty(registered: Path, sshd: Sshd) -> None:
     place = add(registered, sshd, sshd.url("mir.git"))
     run(registered, "git", "push", "--quiet", "mir", "main")

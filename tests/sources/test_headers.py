@@ -8,6 +8,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from builders import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nibabel.testing import data_path
@@ -119,7 +120,9 @@ def test_links_and_pipes_are_not_opened(tmp_path: Path) -> None:
 
 
 @settings(
-    max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=examples(300),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    deadline=None,
 )
 @given(st.data())
 def test_mutated_headers_never_raise(tmp_path: Path, data: st.DataObject) -> None:
