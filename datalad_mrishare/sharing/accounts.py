@@ -23,7 +23,7 @@ from ..provenance.exporting.telling import Permitted, tell_sibling, tell_steward
 from ..repo.trees import GITLINK
 from ..repo.worktree import Checkout, write_file
 from .anonymous import claims_anonymous
-from .explaining import decide_all
+from .explaining import decide_to_tell
 from .facts import Kind
 from .mentions import Mentions
 from .origins import node_of
@@ -148,7 +148,7 @@ def permitted(verdicts: Sequence[Verdict], everyone: Sequence[str]) -> tuple[Per
 
 
 def _for_sibling(state: Snapshot, sibling: str, at: date | None) -> tuple[Account, Mentions]:
-    verdicts = decide_all(state, policy_of(state.policies, sibling), at)
+    verdicts = decide_to_tell(state, policy_of(state.policies, sibling), at)
     may, names = permitted(verdicts, sorted(state.participants))
     description = any(_DESCRIPTION in paths for paths in may.paths.values())
     about = _about(state, description, lambda text: text == scrub(text) and not names.found(text))

@@ -67,9 +67,18 @@ class Undecided:
 
 
 def denials(facts: Facts, resolver: Resolver) -> tuple[Record, ...]:
-    """The denials in force among those who are in a file."""
-    found = (resolver.resolve(p, facts.scope).record for p in sorted(facts.participants))
-    return tuple(r for r in found if r is not None and r.state in DENIALS)
+    """The denials in force among those who are in a file.
+
+    Who denies some files only is asked about what it was made from, too: a result is called
+    otherwise than its sources.
+    """
+    asked = [(who, facts.scope) for who in sorted(facts.participants)]
+    some = {who for who in facts.participants if resolver.has_scopes(who)}
+    if some and facts.origin is not None:
+        asked += [(who, scope) for who, scope in facts.origin.sources() if who in some]
+    asked.sort(key=lambda pair: pair[0])
+    found = (resolver.resolve(who, scope).record for who, scope in asked)
+    return tuple({r.record: r for r in found if r is not None and r.state in DENIALS}.values())
 
 
 def undecided(facts: Iterable[Facts], resolver: Resolver) -> Iterator[Undecided]:

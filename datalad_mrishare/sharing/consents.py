@@ -29,7 +29,7 @@ from ..repo.annexbranch import metadata_changes, write_metadata
 from ..repo.locks import lock
 from ..repo.worktree import Checkout, write_file
 from .anonymous import undecided
-from .explaining import decide_all
+from .explaining import decide_to_tell
 from .facts import Facts, facts_of
 from .registry import save_records, uncommitted
 from .snapshot import Snapshot, read_basis, take_snapshot
@@ -167,7 +167,7 @@ def _shares(state: Snapshot, at: date) -> dict[str, frozenset[str]]:
     """Key -> the siblings that it may go to today; keys that may go nowhere are absent."""
     share: dict[str, frozenset[str]] = {}
     for policy in state.policies.values():
-        for v in decide_all(state, policy, at):
+        for v in decide_to_tell(state, policy, at):
             key = v.facts.entry.key
             if v.permit and key:
                 share[key] = _with(share.get(key, _NOBODY), policy.name)

@@ -20,7 +20,7 @@ from .releases import release_tree
 from .snapshot import Snapshot, dataset_id, take_snapshot
 from .subdatasets import linked_subdatasets
 from .telling import how_it_holds
-from .verdicts import UNDECIDED, Judge, Verdict, decide
+from .verdicts import UNDECIDED, Judge, Verdict, decide, hold_back
 
 
 class Explanation(NamedTuple):
@@ -135,6 +135,11 @@ def _note(state: Snapshot, policy: Policy, verdict: Verdict, waiting: Set[str]) 
     if verdict.facts.origin is not None and (why := verdict.facts.origin.opaque):
         return f"nobody can tell whose data it holds ({why}), and everyone permits it"
     return _NOTES.get(verdict.facts.kind, "")
+
+
+def decide_to_tell(state: Snapshot, policy: Policy, at: date | None) -> list[Verdict]:
+    """The same for who cannot know what is at the sibling: what waits for a decision is denied."""
+    return hold_back(decide_all(state, policy, at), _waiting(state, policy, at), lambda _: False)
 
 
 def _resolver(state: Snapshot, at: date | None) -> Resolver:

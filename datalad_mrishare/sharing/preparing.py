@@ -17,12 +17,13 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from ..consent.resolution import Resolver
-from ..errors import MriShareError, NotTaken, Refused
+from ..errors import NotTaken, Refused
 from ..repo.history import count_commits
 from ..repo.journal import Journal
 from ..repo.locks import sweep_after_kill
 from ..repo.process import meanwhile
 from ..repo.release import REVOKED_FILE, ReleaseRepository
+from ..repo.trees import Entry
 from ..repo.worktree import Checkout
 from .anonymous import undecided
 from .describing import CHANGES, DESCRIPTION, Former, describe
@@ -200,11 +201,11 @@ class Preparation:
             opened = meanwhile(opening)
             try:
                 self.state = take_snapshot(self.checkout, basis)
-            except BaseException:
-                with suppress(MriShareError):
+                opened()
+            except BaseException:  # the lock is ours until that has ended
+                with suppress(Exception):
                     opened()
                 raise
-            opened()
         self.before = self.store.released()
 
     def _look_there(self) -> tuple[set[str], dict[str, bool]]:
@@ -235,10 +236,11 @@ class Preparation:
         waiting = {found.path for found in undecided(self._facts(), self.judge.resolver)}
         if waiting:
             present, _ = self.looked()
+            released = {entry.oid for entry in self._former[0]}
             self.verdicts = hold_back(
                 self.verdicts,
                 waiting,
-                lambda e: e.key in present if e.key else self.before is not None,
+                lambda e: e.key in present if e.key else e.oid in released,
             )
 
     def _facts(self) -> list[Facts]:
@@ -323,11 +325,18 @@ class Preparation:
         asked = (keys, self.verdicts, self.judge.resolver, self.planning.former(keys))
         return TakingBack(self.checkout, there, *asked)
 
-    def _release_tree(self) -> ReleaseTree:
+    @cached_property
+    def _former(self) -> tuple[list[Entry], dict[str, bytes]]:
+        """What the last release holds, and what it says itself."""
         assert isinstance(self.store, ReleaseRepository)
+        if self.before is None:
+            return [], {}
+        return self.store.read(self.before, REVOKED_FILE, DESCRIPTION, CHANGES)
+
+    def _release_tree(self) -> ReleaseTree:
         former, held = Former(), set[str]()
         if self.before:
-            entries, texts = self.store.read(self.before, REVOKED_FILE, DESCRIPTION, CHANGES)
+            entries, texts = self._former
             former = Former.of(entries, texts, anew=self.new_root)
             if not self.new_root:
                 held = {e.key for e in entries if e.key}

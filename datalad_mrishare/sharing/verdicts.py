@@ -397,12 +397,14 @@ def hold_back(
     is_there : callable
         Whether a file is at the sibling; there it stays until somebody has decided.
     """
-    return [
-        v._replace(reasons=(UNDECIDED,))
-        if v.permit and v.facts.path in waiting and not is_there(v.facts.entry)
-        else v
-        for v in verdicts
-    ]
+    return _one_per_content(
+        [
+            v._replace(reasons=(UNDECIDED,))
+            if v.permit and v.facts.path in waiting and not is_there(v.facts.entry)
+            else v
+            for v in verdicts
+        ]
+    )
 
 
 _IMAGE_EXTENSIONS = frozenset((".nii", ".nii.gz", ".dcm", ".mgz"))

@@ -157,6 +157,44 @@ def test_an_anonymous_result_goes_and_a_withdrawal_asks_for_a_decision(dataset: 
     assert MEAN not in tree_of(place) and key_of(dataset, MEAN) not in keys_at(place)
 
 
+def test_a_result_in_git_waits_at_every_publication(dataset: Path) -> None:
+    """It goes with no release while something is to be decided, the second no more than the first;
+    where it is it stays.
+    """
+    old, new = share(dataset, name="old"), share(dataset, name="new")
+    scores = "derivatives/scores.csv"
+    recorded(dataset, {scores: b"mean,1.0\n"}, [raw(f"sub-0{n}") for n in (1, 2, 3, 4)], git=True)
+    consent(dataset, ("sub-01", "given"))
+    attest(dataset, scores, deid="anonymous")
+    told(dataset, "old")
+    assert scores in tree_of(old)
+    imported(dataset, "sub-02\twithdrawn\tn/a\t2026-03-01\tstop-sharing\t2026-03-01\n")
+    for words in ("a word", "another word"):
+        (dataset / "README").write_text(words)
+        run(dataset, "git", "commit", "--quiet", "-m", "reword", "README")
+        for name, place, says in (("old", old, "It stays"), ("new", new, "does not go there")):
+            found = told(dataset, name, code=1)
+            (asked,) = [r for r in found if r.get("outcome") == "to decide"]
+            assert asked["paths"] == [scores] and says in asked["message"]
+            assert (scores in tree_of(place)) is (name == "old")
+    account = dataset.parent / "account"
+    export(dataset, account, "new")
+    assert not any(scores in p.read_text() for p in account.rglob("*") if p.is_file())
+    attest(dataset, scores, deid="anonymous", evidence="one of four changes nothing")
+    told(dataset, "new")
+    assert scores in tree_of(new)
+    export(dataset, account, "new")
+    assert any(scores in p.read_text() for p in account.rglob("*") if p.is_file())
+
+
+def export(dataset: Path, target: Path, sibling: str) -> None:
+    """What a sibling may be told of where its files came from."""
+    from datalad.api import mrishare_provenance
+
+    asked: dict[str, Any] = {"export": str(target), "format": "ro-crate", "to": sibling}
+    mrishare_provenance(dataset=str(dataset), result_renderer="disabled", **asked)
+
+
 def imported(dataset: Path, row: str) -> dict:
     from datalad.api import mrishare_consent
 

@@ -19,7 +19,7 @@ from datalad_mrishare.repo.trees import FILE, LINK, Entry
 from datalad_mrishare.sharing.anonymous import undecided
 from datalad_mrishare.sharing.facts import Kind, facts_of
 from datalad_mrishare.sharing.origins import Origins
-from datalad_mrishare.sharing.verdicts import Verdict
+from datalad_mrishare.sharing.verdicts import Verdict, hold_back
 
 DAY = date(2026, 3, 1)
 INSTITUTION = "{policy: institution}"
@@ -316,3 +316,25 @@ def test_a_later_denial_is_listed_until_somebody_decided_about_it() -> None:
         found = list(undecided(facts, who.resolver))
         assert [(u.path, u.participants) for u in found] == [(NEUTRAL, p) for p in expected]
         assert decided_by(who, tree, known)[-1].permit  # it is not dropped silently
+
+
+@pytest.mark.parametrize("scope", ["path=sub-02/func/*", "datatype=func suffix=bold"])
+def test_a_denial_of_some_files_is_one_of_what_was_made_of_them(scope: str) -> None:
+    """A result is called otherwise than what it was made from."""
+    some = said("sub-02", "opted-out", scope=scope)
+    other = said("sub-03", "opted-out", scope="suffix=T1w")
+    tree, known = group()
+    facts = facts_of(tree, lambda _: {}, {}, (), known)
+    (found,) = undecided(facts, judge(INSTITUTION, some, other).resolver)
+    assert (found.path, found.participants) == (NEUTRAL, ("sub-02",))
+
+
+def test_what_waits_is_held_back_at_each_of_its_paths() -> None:
+    """A content goes only if it may at all of its paths."""
+    tree, known = group()
+    again = tree[-1]._replace(path="derivatives/again_bold.nii.gz")
+    found = decided_by(judge(INSTITUTION), [*tree, again], known)
+    assert [v.permit for v in found[-2:]] == [True, True]
+    held = hold_back(found, {NEUTRAL}, lambda _: False)
+    assert why(held[-2:]) == {NEUTRAL: ["undecided"], again.path: ["content"]}
+    assert hold_back(found, {NEUTRAL}, lambda _: True) == found
