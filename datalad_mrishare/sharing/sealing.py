@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import NoReturn
 
 from ..errors import InputError, Refused
 from ..provenance.activities import Activity
@@ -134,20 +135,28 @@ def _run(state: Snapshot, asked: str) -> Activity:
 
 
 #: an absolute path as a shell would have it, also below a home
-_ABSOLUTE = re.compile(r"(?<![\w.~/])~?/[^\s'\"`;|&<>()]*")
+_ABSOLUTE = re.compile(r"(?<![\w.~/])~?/[^\s'\"`;|&<>(),:]*")
 
 
 def _refuse_elsewhere(checkout: Checkout, activity: Activity, asked: str) -> None:
     """A command that names this dataset's place would read it, and not the clone."""
     here = checkout.path.resolve()
+    # as it is written, whatever is glued to it or is odd in it
+    written = (re.escape(str(place)) for place in {checkout.path, here})
+    if re.search(f"(?:{'|'.join(written)})(?![\\w.-])", activity.what):
+        _refuse_absolute(asked)
     named = (os.path.expanduser(word) for word in _ABSOLUTE.findall(activity.what))
     if any(Path(os.path.realpath(word)).is_relative_to(here) for word in named):
-        raise InputError(
-            "ran a command that names the dataset by its absolute path, so it would read that and"
-            " not the clone",
-            where=asked,
-            remedy="Record it again with paths relative to the dataset: datalad run",
-        )
+        _refuse_absolute(asked)
+
+
+def _refuse_absolute(asked: str) -> NoReturn:
+    raise InputError(
+        "ran a command that names the dataset by its absolute path, so it would read that and"
+        " not the clone",
+        where=asked,
+        remedy="Record it again with paths relative to the dataset: datalad run",
+    )
 
 
 def _personal(

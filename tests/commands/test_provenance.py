@@ -235,12 +235,35 @@ def test_what_cannot_be_sealed(template: Path, commit: str, what: str) -> None:
     assert found["status"] == "error" and what in found["message"]
 
 
-def test_a_command_that_names_the_dataset_by_its_place_is_not_run(dataset: Path) -> None:
+@pytest.mark.parametrize(
+    "how",
+    [
+        "cat {0}/{1}",
+        "tool -I{0}/sub-01",
+        "run -B /opt/fs:/fs,{0}/sub-01:/in",
+        "P=/lib:{0} tool",
+        "cat '{0}'/{1}",
+        "ls {0}",
+    ],
+)
+def test_a_command_that_names_the_dataset_by_its_place_is_not_run(dataset: Path, how: str) -> None:
     mark = dataset.parent / "mark"
-    cmd = f"touch {mark}; cat {dataset}/{ONE} > a.dat"
+    cmd = f"touch {mark}; {how.format(dataset, ONE)} > a.dat"
     commit = recorded(dataset, {"a.dat": b"a"}, [ONE], cmd=cmd)
     (found,) = asked(dataset, seal=commit)
     assert "absolute path" in found["message"] and not mark.exists()
+
+
+def test_a_place_with_odd_letters_is_known_too(dataset: Path) -> None:
+    odd = dataset.rename(dataset.parent / "my (data)")
+    mark = odd.parent / "mark"
+    commit = recorded(odd, {"a.dat": b"a"}, [ONE], cmd=f"touch {mark}; cat '{odd}/{ONE}' > a.dat")
+    (found,) = asked(odd, seal=commit)
+    assert "absolute path" in found["message"] and not mark.exists()
+    beside = f"cat '{odd}.old/x' 2>&1; printf a > b.dat"
+    commit = recorded(odd, {"b.dat": b"a"}, [ONE], cmd=beside)
+    (found,) = asked(odd, seal=commit)
+    assert "absolute path" not in found["message"]
 
 
 def test_only_sealing_executes_what_is_recorded(dataset: Path) -> None:
