@@ -230,7 +230,7 @@ def _recorded(place: Place, commits: list[str], cache: Path | None) -> Recorded:
     raw = read_signed(cache, _PURPOSE) if cache else None
     known = decode(raw) if raw else None
     found = read_recorded(place.path, place.objects, commits, known)
-    if cache and (known is None or not _is_little_more(found, known)):
+    if cache and found.lasting and (known is None or not _is_little_more(found, known)):
         write_signed(cache, _PURPOSE, encode(found))
     return found
 
@@ -239,7 +239,8 @@ def _is_little_more(found: Recorded, known: Recorded) -> bool:
     """Whether what is new is read again in less time than it takes to write everything."""
     places, steps = len(known.places), len(known.steps)
     return (
-        found.places[:places] == known.places
+        (found.settings, found.shallow) == (known.settings, known.shallow)
+        and found.places[:places] == known.places
         and found.steps[:steps] == known.steps
         and (len(found.places) - places) * 50 <= places
         and (len(found.steps) - steps) * 50 <= steps + 50

@@ -84,13 +84,17 @@ class Settings(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """The history behind ``tips``: content and path of all that ever stood, and every step."""
+    """The history behind ``tips``: content and path of all that ever stood, and every step.
+
+    ``lasting`` is false when something could not be read that may be readable another time.
+    """
 
     tips: frozenset[str]
     shallow: frozenset[str]
     settings: Settings
     places: list[tuple[str, str]]
     steps: list[Step]
+    lasting: bool = True
 
 
 def read_recorded(
@@ -145,7 +149,7 @@ class _Reading:
         self._changes: dict[str, list[Change]] = {}
         self._settings = Settings()
         self._waits: dict[str, str] = {}
-        self._whole = True
+        self._whole = self._lasting = True
         self._named: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def read(self, tips: frozenset[str], known: Recorded | None) -> Recorded | None:
@@ -165,7 +169,7 @@ class _Reading:
         steps = list(self._steps())
         if known is not None:
             places, steps = known.places + places, known.steps + steps
-        return Recorded(tips, self._shallow, self._settings, places, steps)
+        return Recorded(tips, self._shallow, self._settings, places, steps, self._lasting)
 
     def _configured(self, known: Settings) -> Settings:
         blobs = {c.oid for found in self._changes.values() for c in found if c.path == _CONFIG}
@@ -262,6 +266,7 @@ class _Reading:
                 f"its run record '{name.name}' is not here (git annex get {directory})"
             )
         except (OSError, RepoError) as exc:
+            self._lasting = False
             return Unreadable(f"its run record '{name.name}' cannot be read: {exc}")
 
     def _is_foreign(self, record: Record) -> bool:
@@ -362,6 +367,7 @@ class _Reading:
     def _missing(self, commit: Commit, changes: list[Change]) -> Iterator[Step]:
         gone = [c for c in changes if c.mode != GITLINK and self._contents.of(c.oid).missing]
         if gone:
+            self._lasting = False
             why = "git does not have it here (a partial clone)"
             step = self._opaque(commit, "missing", why, gone)
             token = f"missing:{commit.id}"

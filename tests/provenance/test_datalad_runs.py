@@ -52,6 +52,12 @@ def test_runs_of_datalad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (record,) = (clone / ".datalad/runinfo").iterdir()
     damaged = record.resolve()
     damaged.parent.chmod(0o755)
-    damaged.unlink()
+    whole = damaged.with_name("whole")
+    damaged.rename(whole)
     damaged.write_bytes(b"{}")
     assert "damaged" in (read_lineage(clone).opaque(twice) or "")
+    # which is not what is remembered when it was mended
+    again = tmp_path / "again"
+    assert "damaged" in (read_lineage(clone, cache=again).opaque(twice) or "")
+    whole.replace(damaged)
+    assert read_lineage(clone, cache=again).opaque(twice) is None
