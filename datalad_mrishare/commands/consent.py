@@ -17,6 +17,7 @@ from .shared import (
     record,
     say,
     say_record,
+    say_text,
 )
 
 ACTION = "mrishare-consent"
@@ -294,7 +295,7 @@ def _attention(ds, state):
 def render(res):
     """State lines without a status word, a receipt as it is, everything else with one."""
     if res["status"] == "ok" and res.get("type") == "receipt":
-        say(res["receipt"].rstrip("\n"))
+        say_text(res["receipt"].rstrip("\n"))
     elif res["status"] == "ok" and res.get("type") in ("participant", "sibling", "attention"):
         say(f"  {res['message']}")
     else:

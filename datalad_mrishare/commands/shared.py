@@ -88,7 +88,16 @@ def error_record(ds, action, exc):
 
 
 def say(text):
-    """A line for people on standard output."""
+    """A line for people on standard output; what it quotes cannot move or colour it."""
+    _put(printable(text))
+
+
+def say_text(text):
+    """The same of several lines."""
+    _put("\n".join(map(printable, text.split("\n"))))
+
+
+def _put(text):
     from datalad.ui import ui
 
     ui.message(text)
@@ -111,7 +120,7 @@ def say_record(res, label=None):
     if isinstance(message, tuple):
         message = message[0] % message[1:]
     word = label or res["status"]
-    say(f"{ac.color_word(f'{word:<11}', color)} {printable(message)}")
+    _put(f"{ac.color_word(f'{word:<11}', color)} {printable(message)}")
 
 
 def count(number, noun):
