@@ -21,11 +21,6 @@ _spec.loader.exec_module(_module)
 make_bids = _module.make_bids
 
 
-def examples(count: int) -> int:
-    """So many examples of a property with ``tools/test --all``, a fifth otherwise."""
-    return count if os.environ.get("MRISHARE_TEST_ALL") else count // 5
-
-
 def run(cwd: Path, *argv: str, ok: tuple[int, ...] = (0,), **kwargs: Any) -> str:
     """Run a command and return its output; any other exit code fails the test."""
     done = subprocess.run(argv, cwd=cwd, capture_output=True, timeout=300, check=False, **kwargs)

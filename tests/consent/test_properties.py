@@ -10,7 +10,6 @@ from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
 
-from builders import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -44,7 +43,7 @@ from datalad_mrishare.consent import (
 )
 
 many = settings(
-    max_examples=examples(1000),
+    max_examples=1000,
     database=None,
     derandomize=True,
     deadline=None,
@@ -52,7 +51,7 @@ many = settings(
 )
 
 #: histories are slower to draw
-some = settings(many, max_examples=examples(600))
+some = settings(many, max_examples=600)
 
 DAY = date(2026, 5, 3)
 USES = ["NRES", "GRU", "HMB", "POA", "DS:MONDO:0005148", "DS:MONDO:0004975"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-from builders import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +14,7 @@ from datalad_mrishare.provenance.graph import Lineage
 from datalad_mrishare.provenance.participants import participants_in_path
 
 many = settings(
-    max_examples=examples(500),
+    max_examples=500,
     database=None,
     derandomize=True,
     deadline=None,

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping
 
 import pytest
-from builders import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from planned import plan, verdict
@@ -15,7 +14,7 @@ from datalad_mrishare.sharing.plans import Action, Plan, Room, Wishes, make_plan
 from datalad_mrishare.sharing.verdicts import Verdict
 
 many = settings(
-    max_examples=examples(350),
+    max_examples=350,
     database=None,
     derandomize=True,
     deadline=None,

@@ -8,7 +8,6 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from builders import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nibabel.testing import data_path
@@ -120,7 +119,7 @@ def test_links_and_pipes_are_not_opened(tmp_path: Path) -> None:
 
 
 @settings(
-    max_examples=examples(300),
+    max_examples=300,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     deadline=None,
 )
