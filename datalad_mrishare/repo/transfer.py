@@ -132,11 +132,13 @@ def _move(
 ) -> Generator[Moved, None, None]:
     if not keys:
         return
-    left: dict[str, None] = {}
+    # what is handed out one by one is told of when it was; everything else was asked for
+    left: dict[str, None] = {} if ready else dict.fromkeys(keys)
 
     def fed() -> Iterator[bytes]:
         for key in ready(keys) if ready else keys:
-            left[key] = None
+            if ready:
+                left[key] = None
             yield key.encode("utf-8", "surrogateescape") + b"\n"
 
     feed = fed()
