@@ -10,11 +10,12 @@ Nothing here moves anything. What is carried out, and in which order, is in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 from ..consent.resolution import Resolver
 from ..errors import NotTaken, Refused
@@ -60,6 +61,8 @@ from .withheld import group_withheld
 
 Report = object
 
+T = TypeVar("T")
+
 
 class Preparation:
     """What a run for one sibling rests on, and what it decides.
@@ -89,6 +92,7 @@ class Preparation:
         self.pushed: str | None = None
         self.linked: Mapping[str, Linked] = {}
         self._linked_at: str | None = None
+        self._going: list[Callable[[], Any]] = []
 
     def _must_be_declared(self) -> None:
         """Look before a lock is made in its name."""
@@ -182,6 +186,27 @@ class Preparation:
         """The keys that former runs could not bring there to their end."""
         return Journal(self.checkout.ours / f"{self.name}.unfinished")
 
+    def _meanwhile(self, work: Callable[[], T]) -> Callable[[], T]:
+        """As :func:`.meanwhile`, but at an end before the lock is given up: see ``at_an_end``."""
+        self._going.append(wait := meanwhile(work))
+        return wait
+
+    @contextmanager
+    def at_an_end(self) -> Iterator[None]:
+        """At the end nothing is going on in a thread any more, also when somebody interrupts."""
+        try:
+            yield
+        finally:
+            for wait in self._going:
+                for _ in range(3):
+                    try:
+                        wait()
+                    except KeyboardInterrupt:
+                        continue
+                    except BaseException:  # whoever asked for the result has heard of it
+                        pass
+                    break
+
     def snapshot(self) -> None:
         """Read the dataset, and open the sibling."""
         if self.journal.exists():
@@ -198,14 +223,9 @@ class Preparation:
             opening()
         else:
             load_registry(self.checkout, basis.commit)  # nobody is asked when it cannot be read
-            opened = meanwhile(opening)
-            try:
-                self.state = take_snapshot(self.checkout, basis)
-                opened()
-            except BaseException:  # the lock is ours until that has ended
-                with suppress(Exception):
-                    opened()
-                raise
+            opened = self._meanwhile(opening)
+            self.state = take_snapshot(self.checkout, basis)
+            opened()
         self.before = self.store.released()
 
     def _look_there(self) -> tuple[set[str], dict[str, bool]]:
@@ -219,7 +239,7 @@ class Preparation:
 
     def decide(self) -> None:
         """A verdict for every file, while git tells what is there."""
-        self.looked = meanwhile(self._look_there)
+        self.looked = self._meanwhile(self._look_there)
         resolver = Resolver(self.state.registry, self.options.at, known=self.options.known)
         self._find_linked(self.state.commit, self.policy)
         everyone = self.state.participants

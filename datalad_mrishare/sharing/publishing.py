@@ -68,7 +68,8 @@ class Publication(Preparation):
         if self.options.plan_to:
             check_writable(self.options.plan_to)
         self._must_be_declared()
-        with lock(self.checkout.ours / f"{self.name}.lock", f"sibling '{self.name}'") as fd:
+        locked = lock(self.checkout.ours / f"{self.name}.lock", f"sibling '{self.name}'")
+        with locked as fd, self.at_an_end():
             self.lock_fd = fd
             if (told := self.told_before()) is not None:
                 yield SameReport(told)
