@@ -124,9 +124,10 @@ class Lender:
         return self._at_work.locked() or time.monotonic() - self._last < seconds
 
     def end(self) -> None:
-        """Nothing is lent any more from now on."""
+        """Nothing is lent any more from now on, and what was begun is at its end."""
+        self._ended = True
         with self._at_work:
-            self._ended = True
+            pass
 
 
 def take_back_one(borrowed: Path) -> None:

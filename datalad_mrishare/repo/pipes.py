@@ -36,7 +36,7 @@ def talk(
         helpers.start(hear, 0, process.stdout)
         helpers.start(hear, 1, process.stderr)
         if stdin:
-            helpers.start(feed_to, process.stdin, [stdin])
+            helpers.feed(process.stdin, [stdin])
         else:
             process.stdin.close()
         for thread in helpers.threads:
@@ -74,6 +74,19 @@ class Helpers:
         self.threads.append(threading.Thread(target=safely, daemon=True))
         self.threads[-1].start()
 
+    def feed(self, pipe: IO[bytes], chunks: Iterable[bytes]) -> None:
+        """Write ``chunks`` in a thread, and end; what went wrong is known before it ends."""
+
+        def work() -> None:
+            try:
+                feed_to(pipe, chunks)
+            except BaseException as exc:
+                self._failed.append(exc)
+            with contextlib.suppress(OSError, ValueError):
+                pipe.close()
+
+        self.start(work)
+
     def check(self) -> None:
         """Raise what went wrong first: what was heard or said then is not all of it."""
         if self._failed:
@@ -81,17 +94,13 @@ class Helpers:
 
 
 def feed_to(pipe: IO[bytes], chunks: Iterable[bytes]) -> None:
-    """Write each of ``chunks`` as it comes, and end."""
-    try:
-        for chunk in chunks:
-            try:
-                pipe.write(chunk)
-                pipe.flush()
-            except (BrokenPipeError, ValueError):
-                return  # the process ended early; its exit code tells
-    finally:
-        with contextlib.suppress(OSError, ValueError):
-            pipe.close()
+    """Write each of ``chunks`` as it comes."""
+    for chunk in chunks:
+        try:
+            pipe.write(chunk)
+            pipe.flush()
+        except (BrokenPipeError, ValueError):
+            return  # the process ended early; its exit code tells
 
 
 def _chunks(

@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from ..errors import RepoError
-from .pipes import Helpers, feed_to, pieces, talk
+from .pipes import Helpers, pieces, talk
 from .reasons import in_short
 
 T = TypeVar("T")
@@ -314,7 +314,8 @@ def stream(
     try:
         helpers.start(lambda: errors.append(stderr.read()))
         if feed is not None:
-            helpers.start(feed_to, process.stdin, feed)
+            assert process.stdin is not None
+            helpers.feed(process.stdin, feed)
         yield from pieces(process.stdout, sep, silence, busy)
         process.wait()
         finished = True

@@ -70,9 +70,8 @@ def remotes(repo: Path) -> dict[str, Remote]:
 
 
 def _stand(repo: Path) -> _Stand | None:
-    """What changes when the configuration is written; None where that is not one plain file.
-
-    git puts a new file in the place of the old one: its inode differs whatever the clock says.
+    """What changes when the configuration is written; None where that is not one plain file,
+    and where the clock of the file system is too coarse to tell.
     """
     inside = repo / ".git"
     if inside.is_file():
@@ -82,7 +81,7 @@ def _stand(repo: Path) -> _Stand | None:
         status = os.stat(file, follow_symlinks=False)
     except FileNotFoundError:
         return None
-    if not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(status.st_mode) or status.st_mtime_ns % 1_000_000 == 0:
         return None
     return os.fspath(file), status.st_ino, status.st_mtime_ns, status.st_size
 

@@ -9,11 +9,13 @@ place for the secret nothing is kept, and all is read anew each time.
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import hmac
 import os
 import secrets
 import stat
+import time
 from pathlib import Path
 
 _LENGTH = 32
@@ -48,13 +50,24 @@ def write_signed(path: Path, purpose: str, content: bytes) -> None:
     scratch = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
         with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             out.write(_HEAD + _signature(secret, purpose, content) + b"\n")
             out.write(content)
         os.replace(scratch, path)
-    except OSError:
+    except BaseException as exc:
         with contextlib.suppress(OSError):
             scratch.unlink()
+        if not isinstance(exc, OSError):
+            raise
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed runs left of it; nobody writes for an hour."""
+    for left in path.parent.glob(f"{glob.escape(path.name)}.*.new"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > 3600:
+                left.unlink()
 
 
 def _signature(secret: bytes, purpose: str, content: bytes | memoryview) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,14 @@ def test_keys_of_any_letters_and_full_disks(tmp_path: Path) -> None:
     remember(tmp_path / "file" / "links", told)
     assert recall(tmp_path / "file" / "links") == {}
     assert [p.name for p in tmp_path.iterdir() if p.name not in ("links", "file")] == []
+
+
+def test_what_killed_runs_left_of_it_is_removed(tmp_path: Path) -> None:
+    memory, told = tmp_path / "links", {"1": "MD5-s1--0"}
+    old, new = memory.with_name("links.01.new"), memory.with_name("links.02.new")
+    for left in (old, new):
+        left.write_text("half")
+    os.utime(old, (1, 1))
+    remember(memory, told)
+    assert recall(memory) == told
+    assert not old.exists() and new.exists()  # somebody may be at it
