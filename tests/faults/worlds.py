@@ -360,7 +360,8 @@ def converges(world: World, point: str, whom: str = "group") -> str:
 
 def as_if_nothing_had_been(world: World) -> None:
     """The state is that of the undisturbed run, and nothing is left lying about."""
-    assert world.state() == world.end
+    state = world.state()
+    assert state == world.end, {k: (v, world.end[k]) for k, v in state.items() if v != world.end[k]}
     assert not (world.dataset / ".git/mrishare/mir.journal").exists()
     assert run(world.dataset, "git", "status", "--porcelain") == ""
     assert not [p for p in world.dataset.rglob(".git/**/annex/tmp/rsynctmp*/**/*") if p.is_file()]
