@@ -158,22 +158,9 @@ def test_content_elsewhere(
     worlds: Worlds, own: str, kind: str, record_property: Callable[[str, object], None]
 ) -> None:
     """In a bucket or a collection, beside the git half, as plain files, behind https."""
-    every = ("group",) if kind == "files" else ("group", "annex")
+    every = ("group", "annex")
     found = [hit for whom in every for hit in strike(worlds, own + kind, whom, 1, MOVING)]
     record_property("hit", found)
-
-
-@pytest.mark.slow
-@pytest.mark.xfail(
-    strict=False,
-    reason="one time in fifteen git-annex, killed alone, leaves a part of a file beside it under a"
-    " name that nobody knows for one, or a file is missing after publishing again",
-)
-@pytest.mark.parametrize("own", ["", "own "], ids=["shared", "kept"])
-def test_files_when_git_annex_is_killed_alone(
-    worlds: Worlds, own: str, record_property: Callable[[str, object], None]
-) -> None:
-    record_property("hit", strike(worlds, f"{own}files", "annex", 1, MOVING))
 
 
 @pytest.mark.slow
