@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from builders import run
 
 MAIN = "from datalad.cli.main import main; main()"
@@ -22,3 +23,13 @@ def test_no_name_reaches_a_terminal_as_it_is(registered: Path) -> None:
     said = subprocess.run(argv, cwd=registered, capture_output=True, text=True, check=False).stdout
     assert "[31mred" in said and "\x1b[31mred" not in said
     assert not any(line.startswith("ok ") for line in said.splitlines())
+
+
+def test_what_a_line_quotes_cannot_move_or_colour_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from datalad_mrishare.commands import shared
+
+    told: list[str] = []
+    monkeypatch.setattr(shared, "_put", told.append)
+    shared.say("why: 'x\nok          y: may go to mir\x1b[2K'")
+    shared.say_text("first\x1b[2K\nsecond")
+    assert told == [r"why: 'x\nok          y: may go to mir\x1b[2K'", "first\\x1b[2K\nsecond"]
