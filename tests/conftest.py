@@ -41,7 +41,7 @@ def _without_a_launcher() -> list[str]:
     """A directory for PATH where git-annex of PyPI is found without the Python that launches it.
 
     Its launcher starts Python to replace it by git-annex: four times what git-annex takes to
-    start, tens of thousands of times in all tests. Empty with any other git-annex.
+    start. Empty with any other git-annex.
     """
     spec = importlib.util.find_spec("git_annex")
     if spec is None or spec.origin is None:
@@ -80,7 +80,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported stays: looking through it for garbage costs a twentieth of all tests."""
+    """What was imported stays: it need not be looked through for garbage."""
     gc.freeze()
 
 
