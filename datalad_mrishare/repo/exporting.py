@@ -35,15 +35,24 @@ def own_uuid(sibling: str) -> str:
 
 def exported(repo: Path, uuid: str) -> list[Entry]:
     """What was exported last to the remote with ``uuid``; nothing when nothing was."""
+    trees = _trees(repo, uuid)
+    return read_tree(repo, trees[0]) if trees else []
+
+
+def interrupted(repo: Path, uuid: str) -> bool:
+    """Whether an export to the remote with ``uuid`` was killed while it renamed and removed."""
+    return len(_trees(repo, uuid)) > 1
+
+
+def _trees(repo: Path, uuid: str) -> list[str]:
+    """The tree that was exported last, and those that were begun after it."""
     log = f"{BRANCH}:export.log"
     if not git_succeeds(repo, "cat-file", "-e", log):
         return []
-    # TIMESTAMPs FROM:TO TREE, and trees that were not finished after it
+    # TIMESTAMPs FROM:TO TREE...
     lines = [line.split(" ") for line in git_text(repo, "cat-file", "blob", log).splitlines()]
     there = [line for line in lines if line[1].endswith(f":{uuid}")]
-    if not there:
-        return []
-    return read_tree(repo, max(there, key=lambda line: float(line[0].rstrip("s")))[2])
+    return max(there, key=lambda line: float(line[0].rstrip("s")))[2:] if there else []
 
 
 def has_git_half(directory: Path) -> bool:

@@ -7,14 +7,23 @@ content is there or is just being sent. Everything else is as for any other stor
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from ..errors import NotTaken, RepoError
+from .annexbranch import refresh
 from .checksum import Checked
-from .exporting import compare_files, export, exported, part, with_last_copies
+from .exporting import (
+    compare_files,
+    export,
+    exported,
+    interrupted,
+    part,
+    with_last_copies,
+)
+from .leftovers import Leftover
 from .lending import Lender, NoRoom
 from .process import git, git_succeeds
 from .store import Store
@@ -133,7 +142,14 @@ class FileStore(Store):
         """Let these and no other files lie there."""
         before = {(e.path, e.key) for e in self.exported()}
         present = self.present()
-        new = {e.key for e in entries if (e.path, e.key) not in before or e.key not in present}
+        # of what it was renaming git-annex removes a part, and has to send it anew
+        halfway = interrupted(self.repo, self.uuid())
+        moving = {part.key for part in self.left_over()} if halfway else set()
+        new = {
+            e.key
+            for e in entries
+            if (e.path, e.key) not in before or e.key not in present or e.key in moving
+        }
         wanted = [key for key in new if key]
         with self._lending(wanted) as lent:
             if lent < len(wanted):
@@ -150,6 +166,16 @@ class FileStore(Store):
                 env=self.env,
                 pass_fds=pass_fds,
             )
+        if halfway:
+            self.remove_left_over(self.left_over())
+
+    def left_over(self) -> list[Leftover]:
+        """Parts of content that interrupted transfers left there; no file that is to lie there."""
+        found = super().left_over()
+        if not self.of_files or not found:
+            return found
+        known = {entry.path for entry in (*self.exported(), *self.staged())}
+        return [part for part in found if part.name not in known]
 
     def drop(
         self, keys: Sequence[str], pass_fds: Sequence[int] = ()
@@ -164,6 +190,12 @@ class FileStore(Store):
         notes = [m.note for m in self._export(left, pass_fds=pass_fds) if not m.ok]
         for key, there in self.check(keys).items():
             yield Moved(key, not there, "; ".join(notes) if there else "")
+
+    def note(self, found: Mapping[str, bool]) -> None:
+        """Put right what git-annex thinks the sibling has; what lies there goes by that."""
+        super().note(found)
+        if self.of_files and found:
+            refresh(self.repo, self.env)
 
     def compare(self, pass_fds: Sequence[int] = ()) -> list[Checked]:
         """Compare what is there with its checksums; what is damaged is dropped there."""

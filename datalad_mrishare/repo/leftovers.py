@@ -9,8 +9,9 @@ RIA store       ``ora-remote-UUID/transfer/KEY``
 directory       ``tmp/KEY/KEY``
 rsync           ``.rsync-partial/KEY`` beside the object, or ``.KEY.XXXXXX`` after a kill
 WebDAV          ``git-annex-webdav-tmp-KEY``
-plain files     ``NAME2b7-1-34567.tmp`` beside the file, its name cut where it is long;
-                ``.git-annex-tmp-content-KEY``, a file that was about to be renamed
+plain files     ``NAME2b7-1-34f67.tmp`` beside the file, where the name has 16 bytes or fewer;
+                of a longer one 16 bytes at its end are cut, and with them ``.tmp``:
+                ``s23f1-8-2d75b58``; ``.git-annex-tmp-content-KEY``, what was to be renamed
 =============== =====================================================================
 
 A bucket shows nothing of an upload that was not finished, and of a server behind https nobody
@@ -38,7 +39,8 @@ _AT_ONCE = 100
 
 _ON_DAV, _RENAMED = "git-annex-webdav-tmp-", ".git-annex-tmp-content-"
 _KILLED_RSYNC = re.compile(r"\.(.+)\.[A-Za-z0-9]{6}", re.DOTALL)
-_KILLED_EXPORT = re.compile(r".*[0-9a-f]+-\d+-\d{4,}\.tmp", re.DOTALL)
+# process, counter and time in base 16; what was an extension in the cut name comes after them
+_KILLED_EXPORT = re.compile(r".*[0-9a-f]+-[0-9a-f]+-[0-9a-f]{5,}(\.[^.]*)?", re.DOTALL)
 _CHUNK = re.compile(r"-S\d+-C\d+(?=--)")
 
 # prints names below the place, each with a NUL behind; nothing is looked for behind a link
@@ -64,7 +66,10 @@ done
 """,
     "directory": "if plain tmp; then print tmp; fi\n",
     "rsync": "print . \\( -path '*/.rsync-partial/*' -o -name '.*.??????' \\)\n",
-    "files": "print . \\( -name '*.tmp' -o -name '.git-annex-tmp-content-*' \\)\n",
+    "files": """
+print . -path ./.git -prune -o \\( -name '*[0-9a-f]-[0-9a-f]*-[0-9a-f]*[0-9a-f]*' -o \\
+    -name '.git-annex-tmp-content-*' \\)
+""",
 }
 # what is left of directories that held nothing else goes, too
 _REMOVE = (
@@ -150,7 +155,9 @@ def _leftover(name: str, kind: str) -> Leftover | None:
     'SHA256E-s9--ab.nii'
     >>> _leftover("a/b/MD5-s1--c/.MD5-s1--c.x9Yz01", "rsync").key
     'MD5-s1--c'
-    >>> _leftover("sub-01/anat/sub-01_T1w.nii132a-2-3849409.tmp", "files").key is None
+    >>> _leftover("sub-01/anat/sub-01_T1w.nii132a-b-3849409.tmp", "files").key is None
+    True
+    >>> _leftover("sub-01/anat/s23f1-8-2d75b58", "files").key is None
     True
     >>> _leftover("sub-01/notes.tmp", "files"), _leftover("annex/tmp/mine.txt", "git")
     (None, None)

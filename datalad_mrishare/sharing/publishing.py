@@ -138,11 +138,12 @@ class Publication(Preparation):
         """Send the planned keys; what fails is remembered with its reason."""
         if self.store.of_files:
             self.store.stage(self._entries())
+        # git-annex sends nothing of which the log says that it is there, and what lies there as a
+        # file is to stay there
+        self.store.note({k: there for k, there in self.wrong.items() if k not in self.dropped})
         keys = self.the_plan.keys_to_send()
         if keys:
             self.journal.add(keys)
-            # git-annex sends nothing of which the log says that it is there
-            self.store.note({k: there for k, there in self.wrong.items() if not there})
         total = sum(u.new for u in self.the_plan.units if u.action is Action.SEND)
         counter, finish = metered(self.options.progress, total)
         try:
@@ -175,9 +176,7 @@ class Publication(Preparation):
         missing = [key for key, there in self.store.check(self.arrived).items() if not there]
         self.failed |= dict.fromkeys(missing, "it was sent, but the sibling does not have it")
         self.arrived = [key for key in self.arrived if key not in self.failed]
-        moved = {*self.arrived, *self.dropped}
-        self.wrong = {k: there for k, there in self.wrong.items() if k not in moved}
-        self.store.note(self.wrong | dict.fromkeys(missing, False))
+        self.store.note(dict.fromkeys(missing, False))
 
     def results(self) -> Iterator[Report]:
         """What became of each unit that was to be sent."""

@@ -37,7 +37,7 @@ PLACES = {
     "rsync": ["{hash}/{key}/.rsync-partial/{key}", "{hash}/{key}/.{key}.x9Yz01"],
     "rsync-here": ["{hash}/{key}/.rsync-partial/{key}", "{hash}/{key}/.{key}.x9Yz01"],
     "webdav": ["git-annex-webdav-tmp-{key}"],
-    "files": ["{file}132a-2-3849409.tmp", ".git-annex-tmp-content-{key}"],
+    "files": ["{file}132a-b-38e9409", "CHANGES2b-2-3849409.tmp", ".git-annex-tmp-content-{key}"],
     "depends": ["tmp/{key}/{key}"],
     "encrypted": ["tmp/GPGHMACSHA1--{hmac}/GPGHMACSHA1--{hmac}"],
     "crypt": ["tmp/GPGHMACSHA1--{hmac}/GPGHMACSHA1--{hmac}"],
@@ -163,7 +163,7 @@ def test_nothing_is_followed_or_guessed(tmp_path: Path) -> None:
         "git": ["annex/tmp/mine.txt", "annex/objects/a/b/" + key],
         "directory": ["tmp/mine.txt", f"a/b/{key}/{key}", "tmp.old/" + key],
         "rsync": [f"a/b/{key}/{key}", ".mine.abcdef", ".rsync-partial/mine"],
-        "files": ["sub-01/notes.tmp", "2026-05-04.tmp", ".git/annex/x"],
+        "files": ["sub-01/notes.tmp", "2026-05-04.tmp", ".git/GITMANIFEST--4abc-01-9409a0"],
     }
     for kind, kept in names.items():
         for name in (*kept, "-f\nodd"):
