@@ -97,7 +97,7 @@ def _serve_one(ds, action, names, options, progress, budgets, is_top):
 def _publish(ds, checkout, action, name, options, progress, budgets):
     from dataclasses import replace
 
-    from ..errors import MriShareError
+    from ..errors import MriShareError, RepoError
     from ..sharing.publishing import Publication
 
     if budgets is not None:
@@ -115,3 +115,10 @@ def _publish(ds, checkout, action, name, options, progress, budgets):
         publication.keep(told)
     except MriShareError as exc:
         yield error_record(ds, action, exc) | {"to": name}
+    except OSError as exc:  # of this machine; the other siblings are served all the same
+        failed = RepoError(
+            f"could not be served from here: {exc.strerror or exc}",
+            where=f"sibling '{name}'" + (f" at {exc.filename}" if exc.filename else ""),
+            remedy="Look at that place on this machine, then run this again",
+        )
+        yield error_record(ds, action, failed) | {"to": name}

@@ -41,6 +41,7 @@ from .remotes import Place, place_of
 from .transfer import note_presence
 from .trees import Entry, read_blobs, read_tree, write_tree
 from .webhalf import must_take_content
+from .worktree import remove_directory
 
 BRANCH = "main"
 #: settings of a special remote that `git annex enableremote` cannot change
@@ -166,7 +167,7 @@ class ReleaseRepository(FileStore):
             self._build()
         sweep_stale_locks(self.path)
         if self._former.exists():
-            shutil.rmtree(self._former)
+            remove_directory(self._former)
         self.take_back_all()
         self._learn()
         if self.address.storage and is_encrypted(self.address.storage):
@@ -200,7 +201,7 @@ class ReleaseRepository(FileStore):
         """Build beside and rename, so that there is a whole repository or none."""
         building = self.path.with_name(f".{self.name}.new")
         if building.exists():
-            shutil.rmtree(building)
+            remove_directory(building)
         building.parent.mkdir(parents=True, exist_ok=True)
         git(
             building.parent,
@@ -234,7 +235,7 @@ class ReleaseRepository(FileStore):
         else:
             self._connect(building)
         if self.path.exists():
-            shutil.rmtree(self.path)
+            remove_directory(self.path)
         os.rename(building, self.path)
 
     def _connect(self, repo: Path) -> None:
@@ -468,7 +469,7 @@ class ReleaseRepository(FileStore):
         git(self.path, "fetch", "--quiet", "--no-tags", str(former), *heads, env=NEUTRAL)
         refresh(self.path, NEUTRAL)
         git(self.path, "update-ref", "-d", f"{ANEW}/git-annex")
-        shutil.rmtree(former)
+        remove_directory(former)
         self.push(root, pass_fds)
         return Begun(root)
 

@@ -7,8 +7,11 @@ in the real one.
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -217,3 +220,20 @@ def write_file(path: Path, data: bytes) -> None:
             raise
     except OSError as exc:
         raise RepoError(f"cannot be written: {exc.strerror}", where=str(path)) from exc
+
+
+def remove_directory(path: Path) -> None:
+    """Remove a directory with all that is in it.
+
+    What a killed command had started may write there for a moment longer.
+    """
+    for wait in (0.05, 0.2, 1.0, None):
+        try:
+            shutil.rmtree(path)
+            return
+        except OSError as exc:
+            if not os.path.lexists(path):
+                return
+            if wait is None or exc.errno not in (errno.ENOTEMPTY, errno.ENOENT):
+                raise
+            time.sleep(wait)

@@ -50,6 +50,19 @@ def test_one_that_fails_leaves_the_others_alone(registered: Path) -> None:
     assert sums(found) == {"there": "ok"} and len(keys_at(there)) == 2
 
 
+def test_what_this_machine_refuses_leaves_the_others_alone(registered: Path) -> None:
+    odd, fine = (add_path(registered, name, "institution") for name in ("odd", "fine"))
+    consent(registered, ("sub-01", "given"))
+    where = registered / ".git/mrishare/.odd.new"
+    remove(where.with_name("odd"))  # so that it has to be built again
+    where.write_text("no directory\n")
+    found = cli(registered, "--all", code=1)
+    (said,) = [r for r in found if r["status"] == "error"]
+    assert (said["to"], said["where"]) == ("odd", f"sibling 'odd' at {where}")
+    assert "could not be served from here" in said["message"] and said["remedy"]
+    assert sums(found) == {"fine": "ok"} and keys_at(fine) and not keys_at(odd)
+
+
 def test_from_python_one_name_or_several(registered: Path) -> None:
     from datalad.api import mrishare_publish
 
