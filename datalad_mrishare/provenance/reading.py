@@ -17,7 +17,7 @@ from pathlib import Path
 from ..repo.collector import collector_at_rest
 from ..repo.commits import read_changes
 from ..repo.computed import read_computed
-from ..repo.contents import Contents
+from ..repo.contents import Contents, Links
 from ..repo.installed import Place, commit_named, place_of, subdataset
 from ..repo.signed import read_signed, write_signed
 from ..repo.trees import read_directory
@@ -38,7 +38,13 @@ _DEEPEST = 16
 _PURPOSE = "lineage"
 
 
-def read_lineage(path: Path, *, commit: str = "HEAD", cache: Path | None = None) -> Lineage:
+def read_lineage(
+    path: Path,
+    *,
+    commit: str = "HEAD",
+    cache: Path | None = None,
+    links: Links | None = None,
+) -> Lineage:
     """The lineage of all that ever stood in the dataset at ``path``, its subdatasets included.
 
     Nothing is written but the cache, nothing fetched, and nothing executed that the
@@ -52,6 +58,9 @@ def read_lineage(path: Path, *, commit: str = "HEAD", cache: Path | None = None)
     cache : Path, optional
         A private file for what was read, so that the next time only new commits are. Of
         subdatasets a file of the same name is kept in each.
+    links : callable, optional
+        Which key blobs of this dataset are, as far as somebody reads that anyway; asked in the
+        thread that reads, when there are many.
 
     Raises
     ------
@@ -61,7 +70,7 @@ def read_lineage(path: Path, *, commit: str = "HEAD", cache: Path | None = None)
         When a steward's statement cannot be understood.
     """
     with collector_at_rest():
-        top = _open(place_of(path), path.resolve(), "", commit, cache, 0)
+        top = _open(place_of(path), path.resolve(), "", commit, cache, 0, links)
         every = list(top.all())
         named: list[tuple[str, str]] = []
         activities: list[Activity] = []
@@ -209,10 +218,16 @@ class _Dataset:
 
 
 def _open(
-    place: Place, top: Path, prefix: str, name: str, cache: Path | None, depth: int
+    place: Place,
+    top: Path,
+    prefix: str,
+    name: str,
+    cache: Path | None,
+    depth: int,
+    links: Links | None = None,
 ) -> _Dataset:
     commit = commit_named(place.path, name)
-    recorded = _recorded(place, [commit] if commit else [], cache)
+    recorded = _recorded(place, [commit] if commit else [], cache, links)
     listed = Listing(place.path, commit)
     dataset = _Dataset(place, prefix, commit, recorded, listed)
     for found in listed.subdatasets() if depth < _DEEPEST else ():
@@ -226,10 +241,12 @@ def _open(
     return dataset
 
 
-def _recorded(place: Place, commits: list[str], cache: Path | None) -> Recorded:
+def _recorded(
+    place: Place, commits: list[str], cache: Path | None, links: Links | None
+) -> Recorded:
     raw = read_signed(cache, _PURPOSE) if cache else None
     known = decode(raw) if raw else None
-    found = read_recorded(place.path, place.objects, commits, known)
+    found = read_recorded(place.path, place.objects, commits, known, links)
     if cache and found.lasting and (known is None or not _is_little_more(found, known)):
         write_signed(cache, _PURPOSE, encode(found))
     return found

@@ -28,7 +28,7 @@ from ..repo.commits import (
     read_commits,
     shallow_commits,
 )
-from ..repo.contents import Contents
+from ..repo.contents import Contents, Links
 from ..repo.keys import find_object
 from ..repo.trees import GITLINK, object_sizes, read_blobs
 from ..repo.treewalk import DIRECTORY, Found, TooMuch, Trees, literal_head, look_up
@@ -98,7 +98,11 @@ class Recorded(NamedTuple):
 
 
 def read_recorded(
-    repo: Path, objects: Path, commits: Iterable[str], known: Recorded | None = None
+    repo: Path,
+    objects: Path,
+    commits: Iterable[str],
+    known: Recorded | None = None,
+    links: Links | None = None,
 ) -> Recorded:
     """Read the history of the dataset at ``repo``, or what is new since ``known``.
 
@@ -108,6 +112,8 @@ def read_recorded(
         Where the annex keeps content: annexed run records are read there.
     commits : iterable of str
         Commits that must be in it, whether a branch has them or not.
+    links : callable, optional
+        Which key some blobs are, as far as somebody reads that anyway.
 
     Raises
     ------
@@ -124,9 +130,9 @@ def read_recorded(
         known = None
     try:
         with collector_at_rest(), Trees(repo) as trees:
-            found = _Reading(repo, objects, trees, shallow).read(tips, known)
+            found = _Reading(repo, objects, trees, shallow, links).read(tips, known)
             if found is None:  # what was read before would be read otherwise now
-                found = _Reading(repo, objects, trees, shallow).read(tips, None)
+                found = _Reading(repo, objects, trees, shallow, links).read(tips, None)
     except RepoError as exc:
         if not is_partial(repo):
             raise
@@ -142,9 +148,16 @@ def read_recorded(
 class _Reading:
     """One pass over the history."""
 
-    def __init__(self, repo: Path, objects: Path, trees: Trees, shallow: frozenset[str]):
+    def __init__(
+        self,
+        repo: Path,
+        objects: Path,
+        trees: Trees,
+        shallow: frozenset[str],
+        links: Links | None,
+    ):
         self._repo, self._objects, self._trees, self._shallow = repo, objects, trees, shallow
-        self._contents = Contents(repo)
+        self._contents = Contents(repo, links)
         self._commits: dict[str, Commit] = {}
         self._changes: dict[str, list[Change]] = {}
         self._settings = Settings()

@@ -15,6 +15,7 @@ remote.log).
 from __future__ import annotations
 
 import base64
+import json
 import re
 import time
 from collections import defaultdict
@@ -25,6 +26,7 @@ from pathlib import Path
 from ..errors import RepoError
 from .keys import from_file_name, hash_lower, to_file_name
 from .process import annex, complete, failure, git, git_succeeds, git_text
+from .signed import read_signed, write_signed
 from .trees import decode, encode, read_blobs
 
 BRANCH = "refs/heads/git-annex"
@@ -120,11 +122,19 @@ def read_logs(
     return logs
 
 
-def read_field(repo: Path, name: str, ref: str = BRANCH) -> dict[str, Values]:
+def read_field(
+    repo: Path, name: str, ref: str = BRANCH, memory: Path | None = None
+) -> dict[str, Values]:
     """Values of one metadata field, of every key that has it; call :func:`refresh` first.
 
     git looks for the name in all logs, and only what has it is read: of a field that few keys
     have, a tenth of the time and memory that :func:`read_logs` takes.
+
+    Parameters
+    ----------
+    memory : Path, optional
+        A private file that keeps what was found for the next time; then only logs that are
+        other ones are looked into. It is signed (:mod:`.signed`).
 
     Raises
     ------
@@ -134,6 +144,33 @@ def read_field(repo: Path, name: str, ref: str = BRANCH) -> dict[str, Values]:
     commit = git_text(repo, "rev-parse", "-q", "--verify", ref, ok=(0, 1))
     if not commit:
         return {}
+    known = _recall_field(repo, name, commit, memory)
+    if known is not None and known[1] is None:
+        return known[0]
+    if known is None:
+        found, places = {}, _with_word(repo, name, commit)
+    else:
+        found, places = known[0], [f"{commit}:{path}" for path in known[1] or ()]
+        for place in places:
+            found.pop(_key_described(place), None)
+    # what is no longer there is left out
+    for place, content in _read_named(repo, places):
+        fields, _ = parse_metadata(content)
+        if name in fields:
+            found[_key_described(place)] = fields[name]
+    if memory is not None:
+        told = {"commit": commit, "found": {key: sorted(values) for key, values in found.items()}}
+        write_signed(memory, _FIELD + name, json.dumps(told).encode("ascii"))
+    return found
+
+
+_FIELD = "field 1 "
+#: with more logs that are other ones, git looks into all of them in less time
+_FEW_OTHERS = 5000
+
+
+def _with_word(repo: Path, name: str, commit: str) -> list[str]:
+    """``COMMIT:PATH`` of every metadata log in which a word stands somewhere."""
     # names of fields stand in a log as they are; --text, whatever .gitattributes say of it
     how = ("-l", "-z", "-F", "--text", "--no-color", "--full-name", "--no-recurse-submodules")
     argv = ("git", "-c", "core.fsmonitor=false", "grep", *how, "-e", name, commit)
@@ -141,15 +178,45 @@ def read_field(repo: Path, name: str, ref: str = BRANCH) -> dict[str, Values]:
     # of an object that is missing it tells, and goes on
     if done.returncode not in (0, 1) or b"error:" in done.stderr:
         raise failure(argv, repo, done.returncode, done.stderr)
-    places = [
-        p for p in decode(done.stdout).split("\0") if _DESCRIBES.fullmatch(p, 1 + len(commit))
-    ]
-    found: dict[str, Values] = {}
-    for place, (_, content) in zip(places, read_blobs(repo, places), strict=True):
-        fields, _ = parse_metadata(content)
-        if name in fields:
-            found[from_file_name(place.rpartition("/")[2][:-8])] = fields[name]
-    return found
+    places = decode(done.stdout).split("\0")
+    return [p for p in places if _DESCRIBES.fullmatch(p, 1 + len(commit))]
+
+
+def _recall_field(
+    repo: Path, name: str, commit: str, memory: Path | None
+) -> tuple[dict[str, Values], list[str] | None] | None:
+    """What was known of a field, and the logs that are other ones since; None for no such log."""
+    raw = read_signed(memory, _FIELD + name) if memory else None
+    if not raw:
+        return None
+    told = json.loads(raw)
+    found = {key: frozenset(values) for key, values in told["found"].items()}
+    if told["commit"] == commit:
+        return found, None
+    how = ("-r", "-z", "--name-only", "--no-renames", "--no-ext-diff")
+    argv = ("git", "-c", "core.fsmonitor=false", "diff-tree", *how, told["commit"], commit)
+    done = complete(argv, repo)
+    if done.returncode:  # git has that commit no more
+        return None
+    others = [path for path in decode(done.stdout).split("\0") if _DESCRIBES.fullmatch(path)]
+    return (found, others) if len(others) <= _FEW_OTHERS else None
+
+
+def _key_described(place: str) -> str:
+    return from_file_name(place.rpartition("/")[2][:-8])
+
+
+def _read_named(repo: Path, places: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """``COMMIT:PATH`` and content of those that there are."""
+    fed = "".join(f"{place}\n" for place in places)
+    said = decode(git(repo, "cat-file", "--batch-check", stdin=encode(fed))) if places else ""
+    there = {
+        place: words[0]
+        for place, line in zip(places, said.splitlines(), strict=True)
+        if len(words := line.split(" ")) == 3 and words[1] == "blob"
+    }
+    texts = dict(read_blobs(repo, dict.fromkeys(there.values())))
+    yield from ((place, texts[oid]) for place, oid in there.items())
 
 
 #: abc/def/NAME.log.met, read where nothing stands between two lines

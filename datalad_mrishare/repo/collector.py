@@ -11,8 +11,9 @@ from collections.abc import Iterator
 def collector_at_rest() -> Iterator[None]:
     """No search for cycles while a table of hundreds of thousands of rows is built.
 
-    The rows hold no cycles, yet each search walks over all there are: a fifth of the time.
-    Do not yield from inside.
+    The rows hold no cycles, yet each search walks over all there are: a fifth of the time. After
+    it they count as what has been there for long, so that the next search need not walk over
+    them. Do not yield from inside.
     """
     was = gc.isenabled()
     gc.disable()
@@ -20,4 +21,7 @@ def collector_at_rest() -> Iterator[None]:
         yield
     finally:
         if was:
+            if not gc.get_freeze_count():  # else it is somebody else's to thaw
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from .commits import ALOOF
 from .keys import key_named, key_of_pointer
+from .remembered import WORTHWHILE
 from .trees import GITLINK, LINK, POINTER, POINTER_LIMIT, decode, object_sizes, read_blobs
 
 #: a pointer starts with /annex/objects/ and names a key
 _SHORTEST = 20
+
+Links = Callable[[], Mapping[str, str]]
+"""Tells the key of blobs that are known to be links or pointers, once somebody has read them."""
 
 
 class Content(NamedTuple):
@@ -29,10 +33,13 @@ _IN_GIT, _MISSING = Content(), Content(missing=True)
 
 
 class Contents:
-    """The blobs of one repository, read many at a time and each once."""
+    """The blobs of one repository, read many at a time and each once.
 
-    def __init__(self, repo: Path):
-        self._repo = repo
+    ``links`` is asked when there are many to read.
+    """
+
+    def __init__(self, repo: Path, links: Links | None = None):
+        self._repo, self._links = repo, links
         self._known: dict[str, Content] = {}
         self._as_link: set[str] = set()
 
@@ -46,6 +53,11 @@ class Contents:
         if not fresh:
             return
         self._as_link.update(oid for oid, link in fresh.items() if link)
+        if self._links is not None and len(fresh) >= WORTHWHILE:
+            told = self._links()
+            known_keys = {oid: key for oid in fresh if (key := told.get(oid))}
+            self._known.update((oid, Content(key)) for oid, key in known_keys.items())
+            fresh = {oid: link for oid, link in fresh.items() if oid not in known_keys}
         sizes = object_sizes(self._repo, fresh, ALOOF)
         for oid in fresh:
             self._known[oid] = _IN_GIT if oid in sizes else _MISSING

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from functools import lru_cache
 from pathlib import Path
 
 # BACKEND[-sSIZE][-mMTIME][-SCHUNKSIZE-CCHUNK]--NAME
@@ -23,7 +24,7 @@ _SIZED = re.compile(r"[A-Z0-9_]+-s(?P<size>\d+)--.", re.DOTALL)
 #: https://git-annex.branchable.com/backends/
 _CHECKSUM = re.compile(
     r"(?:MD5|SHA1|SHA(?:224|256|384|512)|SHA3_(?:224|256|384|512)|SKEIN(?:256|512)"
-    r"|BLAKE2(?:BP?|SP?)\d{3})E?-"
+    r"|BLAKE2(?:BP?|SP?)\d{3})E?"
 )
 #: hashlib has these under other names
 _HASHES = {"SHA256": "sha256", "SHA512": "sha512", "SHA1": "sha1", "MD5": "md5"}
@@ -61,7 +62,13 @@ def is_checksum(key: str) -> bool:
     >>> is_checksum("WORM-s5-m1--Jane_Doe.nii.gz"), is_checksum("URL--http&c%%xnat")
     (False, False)
     """
-    return _CHECKSUM.match(key) is not None
+    backend, dash, _ = key.partition("-")
+    return bool(dash) and _is_checksum(backend)
+
+
+@lru_cache(maxsize=64)
+def _is_checksum(backend: str) -> bool:
+    return _CHECKSUM.fullmatch(backend) is not None
 
 
 def is_empty(key: str) -> bool:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import selectors
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any
+
+#: bytes; the widest that Linux grants to everybody (pipe(7))
+_WIDE = 1 << 20
 
 
 def talk(
@@ -31,6 +35,7 @@ def talk(
     def left() -> float | None:
         return None if ends is None else max(0.0, ends - time.monotonic())
 
+    widen(process.stdout)
     helpers = Helpers()
     try:
         helpers.start(hear, 0, process.stdout)
@@ -53,6 +58,14 @@ def talk(
         raise
     helpers.check()
     return said[0], said[1]
+
+
+def widen(pipe: IO[bytes]) -> None:
+    """Let more be on its way: for each time that it is full somebody has to wait for all our
+    threads. As it is where the system has no wider ones, or no more of them.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _WIDE)
 
 
 class Helpers:

@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from ..errors import RepoError
-from .pipes import Helpers, pieces, talk
+from .pipes import Helpers, pieces, talk, widen
 from .reasons import in_short
 
 T = TypeVar("T")
@@ -310,6 +310,7 @@ def stream(
     )
     errors: list[bytes] = []
     assert process.stdout is not None and process.stderr is not None
+    widen(process.stdout)
     stderr, helpers, finished = process.stderr, Helpers(), False
     try:
         helpers.start(lambda: errors.append(stderr.read()))

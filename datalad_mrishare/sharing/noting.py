@@ -47,11 +47,12 @@ def notes(
             " git annex add --force-large FILE, and datalad save",
             paths,
         )
-    fates = {f.path: "It stays until you decide" for f in going}
-    for v in verdicts:
+    waiting = list(undecided(facts, resolver))
+    fates = {f.path: "It stays until you decide" for f in going} if waiting else {}
+    for v in verdicts if waiting else ():
         if any(r.component == "undecided" for r in v.reasons):
             fates[v.facts.path] = "It is not there yet, and does not go there until you decide"
-    for found in undecided(facts, resolver):
+    for found in waiting:
         if found.path in fates:
             yield NotedReport(
                 "to decide",

@@ -224,6 +224,7 @@ class Preparation:
         else:
             load_registry(self.checkout, basis.commit)  # nobody is asked when it cannot be read
             opened = self._meanwhile(opening)
+            self.looked = self._meanwhile(lambda: (opened(), self._look_there())[1])
             self.state = take_snapshot(self.checkout, basis)
             opened()
         self.before = self.store.released()
@@ -239,7 +240,8 @@ class Preparation:
 
     def decide(self) -> None:
         """A verdict for every file, while git tells what is there."""
-        self.looked = self._meanwhile(self._look_there)
+        if self.policy.own:
+            self.looked = self._meanwhile(self._look_there)
         resolver = Resolver(self.state.registry, self.options.at, known=self.options.known)
         self._find_linked(self.state.commit, self.policy)
         everyone = self.state.participants

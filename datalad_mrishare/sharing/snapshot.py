@@ -71,7 +71,7 @@ class Snapshot:
     @cached_property
     def findings(self) -> dict[str, str]:
         """Key -> what registration found wrong with it."""
-        found = self.reading() if self.reading else read_field(self.checkout.path, _FINDING)
+        found = self.reading() if self.reading else _findings(self.checkout, BRANCH)
         return {key: ", ".join(sorted(words)) for key, words in found.items()}
 
     @cached_property
@@ -168,8 +168,20 @@ class Snapshot:
         return dict(read_blobs(self.checkout.path, dict.fromkeys(e.oid for e in entries)))
 
 
-def _trace(checkout: Checkout, commit: str) -> Lineage:
-    return read_lineage(checkout.path, commit=commit, cache=checkout.ours / "lineage")
+def _findings(checkout: Checkout, ref: str) -> Mapping[str, Values]:
+    return read_field(checkout.path, _FINDING, ref, checkout.ours / "findings")
+
+
+def _trace(
+    checkout: Checkout, commit: str, tree: Callable[[], Iterable[Entry]] | None = None
+) -> Lineage:
+    """The lineage; links of ``tree``, which is being read, are not read a second time."""
+
+    def links() -> Mapping[str, str]:
+        return {e.oid: e.key for e in tree() if e.key} if tree else {}
+
+    cache = checkout.ours / "lineage"
+    return read_lineage(checkout.path, commit=commit, cache=cache, links=links)
 
 
 def dataset_id(checkout: Checkout, commit: str) -> str | None:
@@ -258,13 +270,14 @@ def take_snapshot(checkout: Checkout, basis: Basis | None = None) -> Snapshot:
     commit = basis.commit
     reading = None
     if basis.annex:  # git looks into the logs while links are looked at; who decides needs both
-        reading = meanwhile(partial(read_field, checkout.path, _FINDING, basis.annex))
-    tracing = meanwhile(partial(_trace, checkout, commit))
+        reading = meanwhile(partial(_findings, checkout, basis.annex))
+    tree = meanwhile(partial(read_tree, checkout.path, commit, checkout.ours / "links"))
+    tracing = meanwhile(partial(_trace, checkout, commit, tree))
     siblings = read_file_at(checkout, commit, SIBLINGS_FILE)
     return Snapshot(
         checkout=checkout,
         commit=commit,
-        entries=tuple(read_tree(checkout.path, commit, checkout.ours / "links")),
+        entries=tuple(tree()),
         registry=load_registry(checkout, commit),
         policies=load_policies(siblings.decode("utf-8", "replace") if siblings else None),
         reading=reading,

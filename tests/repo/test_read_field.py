@@ -9,8 +9,10 @@ import pytest
 from builders import run
 
 from datalad_mrishare.errors import RepoError
+from datalad_mrishare.repo import annexbranch
 from datalad_mrishare.repo.annexbranch import BRANCH, read_field, read_logs
 from datalad_mrishare.repo.keys import hash_lower, to_file_name
+from datalad_mrishare.repo.signed import write_signed
 
 FIELD = "mri-finding"
 #: key -> its metadata log, and what it says of the field
@@ -102,3 +104,66 @@ def test_a_log_that_cannot_be_read_is_an_error(repo: Path, damaged: bool) -> Non
         file.unlink()
     with pytest.raises(RepoError, match=oid[:8]):
         read_field(repo, FIELD)
+
+
+def change(repo: Path, *lines: bytes) -> None:
+    """Another commit of the git-annex branch."""
+    head = f"commit {BRANCH}\ncommitter a <a@b> 2 +0000\ndata 1\ny\nfrom {BRANCH}^0\n".encode()
+    run(repo, "git", "fast-import", "--quiet", input=head + b"".join(lines))
+
+
+def put(key: str, log: bytes) -> bytes:
+    path = f"{hash_lower(key)}/{to_file_name(key)}.log.met"
+    return f"M 100644 inline {path}\ndata {len(log)}\n".encode() + log + b"\n"
+
+
+def test_what_is_remembered_follows_the_branch(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = tmp_path / "private" / "findings"
+    assert read_field(repo, FIELD, memory=memory) == EXPECTED
+    kept = memory.read_bytes()
+    monkeypatch.setattr(annexbranch, "_with_word", None)  # git is not asked about all again
+    assert read_field(repo, FIELD, memory=memory) == EXPECTED
+    gone, changed, new = "SHA256E-s1--a.nii.gz", "SHA256E-s6--a.nii.gz", "SHA256E-s99--z"
+    change(
+        repo,
+        f"D {hash_lower(gone)}/{gone}.log.met\n".encode(),
+        put(changed, b"5s mri-finding +z\n"),
+        put(new, b"5s mri-finding +w\n"),
+        put("SHA256E-s8--a.nii.gz", b"5s other +z\n"),
+        put('URL--http://h/b"c', b"5s mri-finding +q\n"),
+    )
+    after = {k: v for k, v in EXPECTED.items() if k != gone} | {
+        changed: frozenset({"z"}),
+        new: frozenset({"w"}),
+        'URL--http://h/b"c': frozenset({"q"}),
+    }
+    assert read_field(repo, FIELD, memory=memory) == after
+    monkeypatch.undo()
+    assert read_field(repo, FIELD) == after
+    memory.write_bytes(kept)  # of a commit before: what is new since is looked into
+    assert read_field(repo, FIELD, memory=memory) == after
+
+
+@pytest.mark.parametrize("how", ["lies", "garbage", "another field", "no commit"])
+def test_a_memory_that_cannot_be_believed(repo: Path, tmp_path: Path, how: str) -> None:
+    memory = tmp_path / "findings"
+    assert read_field(repo, FIELD, memory=memory) == EXPECTED
+    told = memory.read_bytes()
+    if how == "lies":
+        memory.write_bytes(told.replace(b"truncated", b"harmlesss"))
+    elif how == "garbage":
+        memory.write_bytes(b"\0" * 100)
+    elif how == "another field":
+        read_field(repo, "other", memory=memory)
+    else:
+        commit = run(repo, "git", "rev-parse", BRANCH).strip()
+        write_signed(
+            memory,
+            annexbranch._FIELD + FIELD,
+            told.partition(b"\n")[2]
+            .replace(commit.encode(), b"1" * 40)
+            .replace(b"trunc", b"harml"),
+        )
+    assert read_field(repo, FIELD, memory=memory) == EXPECTED
