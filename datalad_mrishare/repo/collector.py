@@ -6,6 +6,9 @@ import contextlib
 import gc
 from collections.abc import Iterator
 
+#: new objects that it takes long to walk over
+_MANY = 50_000
+
 
 @contextlib.contextmanager
 def collector_at_rest() -> Iterator[None]:
@@ -21,7 +24,8 @@ def collector_at_rest() -> Iterator[None]:
         yield
     finally:
         if was:
-            if not gc.get_freeze_count():  # else it is somebody else's to thaw
+            # what is frozen is somebody else's to thaw; to count that takes its time
+            if gc.get_count()[0] > _MANY and not gc.get_freeze_count():
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()
