@@ -10,7 +10,6 @@ state of its own: deleted, it is built again from the sibling.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -365,7 +364,7 @@ class ReleaseRepository(FileStore):
         """Compare what is there with its checksums; what is damaged is dropped there."""
         found = super().compare(pass_fds)
         # it keeps nothing, and nothing damaged
-        shutil.rmtree(self.path / "annex/bad", ignore_errors=True)
+        remove_directory(self.path / "annex/bad")
         return found
 
     # -- the release

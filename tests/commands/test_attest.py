@@ -157,6 +157,7 @@ def test_an_anonymous_result_goes_and_a_withdrawal_asks_for_a_decision(dataset: 
     assert MEAN not in tree_of(place) and key_of(dataset, MEAN) not in keys_at(place)
 
 
+@pytest.mark.slow
 def test_a_result_in_git_waits_at_every_publication(dataset: Path) -> None:
     """It goes with no release while something is to be decided, the second no more than the first;
     where it is it stays.

@@ -52,6 +52,7 @@ def replace(dataset: Path, path: str, content: bytes) -> None:
     run(dataset, "git", "commit", "--quiet", "-m", "another version")
 
 
+@pytest.mark.slow
 def test_an_older_version_is_still_somebodys(registered: Path) -> None:
     add_path(registered, "mirror", "institution")
     old = key_of(registered, BOLD)

@@ -126,6 +126,7 @@ def test_a_form_that_names_somebody_else_is_refused(dataset: Path) -> None:
 # -- nobody else
 
 
+@pytest.mark.slow
 def test_nobody_else_is_in_a_receipt(dataset: Path) -> None:
     add_path(dataset, "mirror", "institution")
     add_path(dataset, "backup", "backup")
@@ -210,6 +211,7 @@ def test_from_nothing_to_sharing_to_taken_back(dataset: Path) -> None:
     assert receipt(dataset, "sub-02") == other
 
 
+@pytest.mark.slow
 def test_backups_are_kept_and_not_shared(dataset: Path) -> None:
     add_path(dataset, "backup", "backup")
     publish(dataset, "backup")
@@ -249,6 +251,7 @@ def test_a_run_that_ended_before_its_event_leaves_no_gap(
     assert "5 of your files" in lines(receipt(dataset), "Where your data were shared")[0]
 
 
+@pytest.mark.slow
 def test_content_that_could_not_be_taken_back_is_told(dataset: Path) -> None:
     add_path(dataset, "mirror", "institution")
     publish(dataset, "mirror")
@@ -321,6 +324,7 @@ def test_an_institution_words_it_in_its_own_way(dataset: Path) -> None:
     assert scanner.scan(place, ["Zimmer 7", "receipt.md"]) == {}
 
 
+@pytest.mark.slow
 def test_a_label_that_another_begins_with_is_not_mistaken_for_it(tmp_path: Path) -> None:
     bids = make_bids(tmp_path / "bids", ["sub-1", "sub-10", "sub-100"])
     register(tmp_path / "study", bids)

@@ -136,6 +136,7 @@ def test_everything_of_one_in_every_version_and_nothing_of_the_others(dataset: P
     assert nobody["status"] == "error" and "not a participant" in nobody["message"]
 
 
+@pytest.mark.slow
 def test_what_was_made_outside_is_recorded_and_counts(dataset: Path) -> None:
     out = dataset / "derivatives/outside/map_bold.nii.gz"
     out.parent.mkdir(parents=True)

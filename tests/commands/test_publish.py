@@ -95,7 +95,13 @@ class Course:
 
 
 @pytest.fixture(
-    scope="module", params=[(k, p) for k in ADD for p in ("institution", "backup")], ids="-".join
+    scope="module",
+    params=[
+        pytest.param((kind, policy), marks=() if kind == "path" else pytest.mark.slow)
+        for kind in ADD
+        for policy in ("institution", "backup")
+    ],
+    ids="-".join,
 )
 def course(
     request: pytest.FixtureRequest,
@@ -302,6 +308,7 @@ def test_a_withdrawal_is_taken_back(dataset: Path) -> None:
     assert annexed(dataset, "--in=here") >= {"sub-02/anat/sub-02_T1w.nii.gz"}
 
 
+@pytest.mark.slow
 def test_a_replaced_file_is_taken_back(dataset: Path) -> None:
     mir = add_path(dataset, "mir", "institution")
     told(dataset)
@@ -350,6 +357,7 @@ def test_what_cannot_be_recalled_is_told(dataset: Path, tmp_path: Path) -> None:
     assert back["recall"] is False and "copies made of it remain" in back["message"]
 
 
+@pytest.mark.slow
 def test_a_copy_elsewhere_is_enough_to_take_back(dataset: Path) -> None:
     mir = add_path(dataset, "mir", "institution")
     add_path(dataset, "bak", "backup")

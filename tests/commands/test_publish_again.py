@@ -149,6 +149,7 @@ def test_what_is_wrong_here_is_told_each_time(registered: Path) -> None:
     assert "cannot be reached" in str(told(registered, code=1))
 
 
+@pytest.mark.slow
 def test_the_day_on_which_a_consent_ends(registered: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = add_path(registered, "mir", "institution")
     today = date.today()

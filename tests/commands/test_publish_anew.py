@@ -104,6 +104,7 @@ def is_anew(dataset: Path, place: Path, gone: set[str]) -> None:
     assert not gone & {*locations(clone, "origin/git-annex")}
 
 
+@pytest.mark.slow
 def test_an_erased_participant_is_forgotten(registered: Path) -> None:
     """The whole chain: residue, a finding once she is to be erased, nothing after a new root."""
     place = ADD["path"](registered)

@@ -52,7 +52,7 @@ def why(dataset: Path, path: str) -> list[str]:
     return [reason.component for reason in found.verdict.reasons]
 
 
-@pytest.mark.parametrize("registers", [False, True])
+@pytest.mark.parametrize("registers", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_text_in_a_header_makes_an_image_identifiable(
     registered: Path, clean: Path, registers: bool
 ) -> None:
@@ -75,7 +75,7 @@ def test_text_in_a_header_makes_an_image_identifiable(
     assert {key, clock, silent} <= keys_at(clean)
 
 
-@pytest.mark.parametrize("registers", [False, True])
+@pytest.mark.parametrize("registers", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize(
     ("path", "content"),
     [
@@ -100,6 +100,7 @@ def test_who_is_withheld_is_named_in_no_content(
     assert key in keys_at(place)
 
 
+@pytest.mark.slow
 def test_dicom_beside_images_stays(registered: Path) -> None:
     consent(registered, ("sub-01", "given"))
     place = add_path(registered, "mir", "institution")

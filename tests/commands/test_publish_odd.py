@@ -98,7 +98,7 @@ def test_an_unreadable_image(registered: Path) -> None:
 ODD = ("a b", "it's", 'say "no"', "two\nlines", "-dash", "größe", os.fsdecode(b"\xff\xfe"))
 
 
-@pytest.mark.parametrize("policy", ["institution", "backup"])
+@pytest.mark.parametrize("policy", ["institution", pytest.param("backup", marks=pytest.mark.slow)])
 def test_odd_names(dataset: Path, policy: str) -> None:
     for participant in ("sub-01", "sub-03"):
         for number, name in enumerate(ODD):
@@ -136,7 +136,7 @@ def test_a_unit_for_each_odd_file(dataset: Path) -> None:
     assert keys_at(mir) == keys_of(dataset, *BOTH)
 
 
-@pytest.mark.parametrize("thin", ["false", "true"])
+@pytest.mark.parametrize("thin", [pytest.param("false", marks=pytest.mark.slow), "true"])
 def test_an_unlocked_file(dataset: Path, thin: str) -> None:
     run(dataset, "git", "config", "annex.thin", thin)
     run(dataset, "git", "annex", "unlock", "sub-01")
@@ -240,6 +240,7 @@ def test_an_empty_file_in_the_annex(dataset: Path) -> None:
     assert keys_at(mir) == keys_of(dataset, *BOTH)
 
 
+@pytest.mark.slow
 def test_a_subdataset_and_a_link_out_of_the_tree(dataset: Path) -> None:
     run(dataset, "datalad", "create", "-d", ".", "sub-01/extra")
     (dataset / "sub-01/outside.nii.gz").symlink_to("/etc/hostname")

@@ -121,6 +121,7 @@ def test_own_storage_that_is_encrypted(registered: Path, tmp_path: Path, gpg: Ke
     assert len([p for p in place.rglob("GPGHMAC*") if p.is_file()]) > 0
 
 
+@pytest.mark.slow
 def test_the_key_beside_the_content(registered: Path, tmp_path: Path, gpg: Keys) -> None:
     """A RIA store encrypted with ``shared``: whoever has the store has the key, too."""
     store = tmp_path / "ria"

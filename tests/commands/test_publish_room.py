@@ -78,6 +78,7 @@ def test_a_limit_that_git_annex_knows(registered: Path) -> None:
     assert keys_at(place) == keys_of(registered, "sub-01", "sub-02")
 
 
+@pytest.mark.slow
 def test_what_is_taken_back_makes_room_below_a_limit(registered: Path) -> None:
     place = add_path(registered, "mir", "institution")
     consent(registered, *TWO)
@@ -123,6 +124,7 @@ def test_limits_as_git_annex_writes_them(registered: Path) -> None:
         assert max_sizes(registered) == {uuid: count}
 
 
+@pytest.mark.slow
 def test_siblings_on_one_file_system_share_its_room(
     registered: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def test_without_the_word_subdatasets_stay(tree: Path) -> None:
     assert list(summed(told(tree))) == ["dataset"] and keys_at(lower) == set()
 
 
+@pytest.mark.slow
 def test_one_budget_over_the_tree(tree: Path) -> None:
     upper, lower = shared(tree)
     dry = told(tree, recursive=True, dry_run=True)

@@ -195,6 +195,7 @@ def test_a_bundle_of_before(registered: Path, tmp_path: Path, request: Request) 
     assert {what.partition(":")[0] for what in found["unread"]} == {*old}
 
 
+@pytest.mark.slow
 def test_withheld_content_in_chunks(registered: Path, tmp_path: Path, request: Request) -> None:
     place = by_directory(request, registered, tmp_path / "store")
     (key,) = keys_of(registered, T1W)

@@ -222,6 +222,7 @@ def test_all_problems_are_told_at_once() -> None:
     assert "line 2, column 4 (from)" in message and "and 4 more" in message
 
 
+@pytest.mark.slow
 def test_two_hundred_thousand_lines() -> None:
     people = [f"sub-{number:06}" for number in range(200_000)]
     text = HEAD + "".join(f"{who}\tgiven\tobc-ult-1.0.1\t2024-03-01\tn/a\n" for who in people)

@@ -33,7 +33,7 @@ def sibling(dataset: Path, tmp_path: Path, policy: str) -> tuple[Kind, Path]:
     return kind, dataset if policy == "backup" else dataset / ".git/mrishare/mir"
 
 
-@pytest.mark.parametrize("policy", ["institution", "backup"])
+@pytest.mark.parametrize("policy", ["institution", pytest.param("backup", marks=pytest.mark.slow)])
 def test_arrived_and_not_written_down(registered: Path, tmp_path: Path, policy: str) -> None:
     """It stays there, and is known to be there, while what was to follow it is sent."""
     consent(registered, *GIVEN)
@@ -55,6 +55,7 @@ def test_arrived_and_not_written_down(registered: Path, tmp_path: Path, policy: 
     assert told(registered)[-1]["status"] == "notneeded"
 
 
+@pytest.mark.slow
 def test_a_file_called_like_a_part_stays(registered: Path, tmp_path: Path) -> None:
     kind, _ = sibling(registered, tmp_path, "backup")
     for name in ("scan-1-20260504", "sub-01/anat/sub-01_a-b-abcdef0.nii"):

@@ -71,6 +71,7 @@ def test_a_lock_that_git_left_behind(worlds: Worlds) -> None:
     assert not any(file.exists() for file in stale)
 
 
+@pytest.mark.slow
 def test_a_lock_of_somebody_who_works_here(worlds: Worlds) -> None:
     world = worlds("path")
     assert world.publish("before:event")[0]

@@ -115,6 +115,7 @@ def they_go(worlds: dict[str, World]) -> None:
     assert {r["status"] for r in told(dataset, list(worlds)) if "bytes" in r} == {"notneeded"}
 
 
+@pytest.mark.slow
 def test_it_goes_when_its_participant_withdraws(tmp_path: Path, registered_template: Path) -> None:
     they_go(siblings(tmp_path, registered_template, ["path", "files"]))
 

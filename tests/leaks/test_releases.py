@@ -100,6 +100,7 @@ def git_half(directory: Path) -> Path:
     return repo.parent if repo.name == ".git" else repo
 
 
+@pytest.mark.slow
 def test_an_adjusted_branch_leaks_no_more(registered: Path) -> None:
     consent(registered, ("sub-01", "given"), ("sub-03", "withdrawn"))
     place = add_path(registered, "mirror", "institution")
@@ -130,6 +131,7 @@ def test_after_a_withdrawal_the_content_is_gone_and_no_reason_is_told(registered
     assert "sub-" not in log
 
 
+@pytest.mark.slow
 def test_what_an_old_clone_still_holds_and_how_it_is_purged(registered: Path) -> None:
     """The commands are those of docs/release.md."""
     consent(registered, ("sub-01", "given"), ("sub-02", "given"))

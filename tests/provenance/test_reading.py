@@ -262,6 +262,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "state/datalad-mrishare/secret"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3, 5, 6, 7, 9, 10])
 def test_only_new_commits_are_read_and_all_is_the_same(
     seed: int, tmp_path: Path, state: Path

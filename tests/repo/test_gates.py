@@ -150,7 +150,7 @@ def open_for_all(dataset: Path) -> None:
             run(dataset, "git", "annex", "wanted", name, "anything")
 
 
-@pytest.mark.parametrize("kind", [plain_bare, ria])
+@pytest.mark.parametrize("kind", [plain_bare, pytest.param(ria, marks=pytest.mark.slow)])
 def test_nothing_reaches_a_shared_sibling(registered: Path, place: Path, kind) -> None:  # type: ignore[no-untyped-def]
     kind(registered, place)
     declare(Checkout(registered), "mir", "institution")

@@ -150,6 +150,7 @@ def test_nothing_to_tell_leaves_nothing_behind(dataset: Path, tmp_path: Path) ->
     )
 
 
+@pytest.mark.slow
 def test_a_released_export_is_held_back_once_it_names_somebody_withheld(
     dataset: Path, tmp_path: Path
 ) -> None:

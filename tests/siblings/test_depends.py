@@ -93,6 +93,7 @@ def remote_log(repo: Path, ref: str = "git-annex") -> str:
     return run(repo, "git", "cat-file", "blob", f"{ref}:remote.log")
 
 
+@pytest.mark.slow
 def test_a_directory_shared(registered: Path, tmp_path: Path) -> None:
     live(in_directory(registered, tmp_path))
 
@@ -191,6 +192,7 @@ def test_a_key_that_cannot_encrypt(
     assert {"mir", "store"} <= remotes(registered).keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encrypted", [False, True])
 @pytest.mark.parametrize("what", ["half", "content"])
 def test_one_that_is_not_empty(
@@ -213,6 +215,7 @@ def test_one_that_is_not_empty(
     assert len(there) == len(kind.permitted("sub-01"))
 
 
+@pytest.mark.slow
 def test_nothing_goes_past_the_release_repository(registered: Path, tmp_path: Path) -> None:
     kind = in_directory(registered, tmp_path)
     consent(registered, ("sub-01", "given"))
@@ -247,6 +250,7 @@ def test_content_that_is_not_mounted(registered: Path, tmp_path: Path) -> None:
     assert not (kind.directory / "store").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_without_a_git_half_it_says_how(
     registered: Path, tmp_path: Path, gpg: Keys, scheme: str

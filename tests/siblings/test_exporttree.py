@@ -64,6 +64,7 @@ def directory(dataset: Path, tmp_path: Path, *words: str, name: str = "mir") -> 
     return Kind(dataset, place, lambda: held(dataset, place), clone)
 
 
+@pytest.mark.slow
 def test_shared(registered: Path, tmp_path: Path) -> None:
     live(directory(registered, tmp_path))
 
@@ -188,6 +189,7 @@ def test_never_the_last_copy(registered: Path, tmp_path: Path) -> None:
     assert "sub-02/anat/sub-02_T1w.nii.gz" not in there
 
 
+@pytest.mark.slow
 def test_only_an_empty_one(registered: Path, tmp_path: Path) -> None:
     kind = directory(registered, tmp_path)
     (kind.directory / "notes.txt").write_text("of mine\n")

@@ -61,6 +61,7 @@ def test_planned_filled_and_filled_again(registered: Path, tmp_path: Path) -> No
     run(registered, "git", "annex", "get", "--from", "mir", BOLD)
 
 
+@pytest.mark.slow
 def test_it_follows_the_dataset(registered: Path, tmp_path: Path) -> None:
     kind = kept(registered, tmp_path)
     told(registered)

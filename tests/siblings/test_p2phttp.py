@@ -150,6 +150,7 @@ def test_who_made_it_is_told(registered: Path, p2phttps: P2pHttp) -> None:
     assert "mir" in remotes(registered)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [False, True])
 def test_a_way_on_which_others_read(
     registered: Path, p2phttps: P2pHttp, tmp_path: Path, known: bool

@@ -67,6 +67,7 @@ def test_what_is_refused(registered: Path, sshd: Sshd) -> None:
     assert held(kind.directory) == set()
 
 
+@pytest.mark.slow
 def test_an_account_in_the_url_of_a_store_would_be_told(registered: Path, sshd: Sshd) -> None:
     user = run(registered, "ssh", sshd.alias, "id", "-un").strip()
     create(registered, sshd, f"ria+{sshd.url('store')}".replace("//", f"//{user}@", 1))

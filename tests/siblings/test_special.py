@@ -152,6 +152,7 @@ def test_a_directory_that_is_not_mounted(registered: Path, tmp_path: Path) -> No
     assert not kind.directory.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["directory", "rsync"])
 def test_one_that_is_not_empty(
     registered: Path, tmp_path: Path, rsync_ssh: Rsync, how: str

@@ -150,6 +150,7 @@ def test_places_that_cannot_be_served(
     assert set(remotes(registered)) == {"mir"}
 
 
+@pytest.mark.slow
 def test_every_reason_why_a_host_cannot_be_reached_is_told(registered: Path, sshd: Sshd) -> None:
     add(registered, sshd, sshd.url("mir.git"))
     declare(Checkout(registered), "mir", "institution")
