@@ -36,6 +36,8 @@ def _event(ds, action, event):
         f" {count(number('keys_sent'), 'object')} ({format_size(number('bytes_sent'))}) sent,"
         f" {number('keys_taken_back')} taken back, digest {str(event.get('keys_digest'))[:12]}"
     )
+    if event.get("new_root") is True:
+        message += "; its history began afresh"
     fields = {k: v for k, v in event.items() if k not in ("path", "event")}
     path = os.path.join(ds.path, event["path"])
     fields |= {"path": path, "type": "event", "outcome": "published", "to": event.get("sibling")}

@@ -127,6 +127,8 @@ def test_an_erased_participant_is_forgotten(registered: Path) -> None:
     assert anew["forgotten"] == 2 and anew["left"] == "" and "made anew" in anew["message"]
     event = json.loads(run(registered, "git", "show", f"HEAD:{done[-1]['event']}"))
     assert event["new_root"] is True
+    *_, last = told(registered, history=True)
+    assert last["new_root"] is True and last["message"].endswith("its history began afresh")
     is_anew(registered, place, gone)
     assert {r["status"] for r in told(registered)} == {"notneeded"}
     run(old, "git", "pull", "--quiet", "--ff-only", ok=(1, 128))

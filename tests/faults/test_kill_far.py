@@ -1,4 +1,4 @@
-"""``kill -9`` while publishing to every other kind of sibling: here, to git-annex, or over there.
+"""``kill -9`` while publishing to every kind of sibling: here, to git-annex, or over there.
 
 The instants are drawn with a fixed seed that is printed, with what they hit.
 """
@@ -129,6 +129,15 @@ def strike(
 def test_a_few(worlds: Worlds, record_property: Callable[[str, object], None]) -> None:
     found = strike(worlds, "directory", "group", 1) + strike(worlds, "directory", "annex", 1)
     record_property("hit", found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["path", "own ria"])
+def test_git_annex_alone(
+    worlds: Worlds, kind: str, record_property: Callable[[str, object], None]
+) -> None:
+    """On paths, where ``test_kill_publish.py`` kills publications in each phase."""
+    record_property("hit", strike(worlds, kind, "annex", 2, MOVING))
 
 
 # one test a kind: its world takes longer to build than to be struck
