@@ -267,6 +267,7 @@ def test_when_what_is_permitted_ends(
     assert seen["no_record"] == ["sub-02", "sub-03", "sub-04"] and seen["no_data"] == []
 
 
+@pytest.mark.slow
 def test_an_end_is_looked_at_from_the_day_asked_about(registered: Path) -> None:
     text = HEAD.replace("\n", "\tuntil\trecorded\n")
     text += GIVEN.replace("\n", "\t2026-08-02\t2026-01-01\n")

@@ -153,6 +153,7 @@ def test_an_unlocked_file(dataset: Path, thin: str) -> None:
     assert keys_at(mir) == keys_of(dataset, *BOTH)
 
 
+@pytest.mark.slow
 def test_adjusted_mode(dataset: Path) -> None:
     mir = add_path(dataset, "mir", "institution")
     run(dataset, "git", "annex", "adjust", "--unlock")
@@ -229,6 +230,7 @@ def size(key: str) -> int:
     return int(key.split("-")[1][1:])
 
 
+@pytest.mark.slow
 def test_an_empty_file_in_the_annex(dataset: Path) -> None:
     empty = dataset / "sub-01/anat/sub-01_T2w.nii.gz"
     empty.write_bytes(b"")
@@ -256,6 +258,7 @@ def test_a_subdataset_and_a_link_out_of_the_tree(dataset: Path) -> None:
 # -- siblings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["institution", "backup"])
 def test_a_sibling_that_vanished(dataset: Path, policy: str) -> None:
     mir = add_path(dataset, "mir", policy)

@@ -40,6 +40,7 @@ def table(records: list[dict[str, Any]]) -> dict[str, tuple[int, int, int]]:
     }
 
 
+@pytest.mark.slow
 def test_who_is_there_beside_who_was_measured(dataset: Path) -> None:
     mir = add_path(dataset, "mir", "institution")
     planned = told(dataset, budget="100kB", dry_run=True)
@@ -210,6 +211,7 @@ def test_a_flipped_byte_is_found_and_sent_anew(
     assert run(dataset, "git", "annex", "fsck", "--all", "--quiet") == "" and source == {key}
 
 
+@pytest.mark.slow
 def test_damage_that_cannot_be_mended_is_told(dataset: Path) -> None:
     mir = add_path(dataset, "mir", "institution")
     told(dataset)
@@ -278,6 +280,7 @@ def test_the_order_of_the_plan(dataset: Path, plan: Path) -> None:
     assert [u for u, o in units(told(dataset, plan=plan)).items() if o == "sent"] == names
 
 
+@pytest.mark.slow
 def test_a_plan_that_was_half_carried_out(dataset: Path, plan: Path) -> None:
     told(dataset, plan_to=plan, budget="160kB")
     told(dataset, select="datatype=anat", budget="100kB")
@@ -286,6 +289,7 @@ def test_a_plan_that_was_half_carried_out(dataset: Path, plan: Path) -> None:
     assert keys_at(mirror(dataset)) >= keys_of(dataset, *BOTH)
 
 
+@pytest.mark.slow
 def test_taking_back_is_part_of_a_plan(dataset: Path, plan: Path) -> None:
     told(dataset)
     consent(dataset, ("sub-02", "withdrawn"))

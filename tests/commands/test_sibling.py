@@ -553,6 +553,7 @@ def test_reopening_a_locked_remote_of_any_name(checkout: Checkout, place: Path) 
     run(checkout.path, "git", "push", "lab/mir", "main")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BARE_FIRST)
 def test_reopening_a_sibling_that_moved(registered: Path, place: Path, kind) -> None:  # type: ignore[no-untyped-def]
     kind(registered, place)
@@ -631,6 +632,7 @@ class Killed(BaseException):
 STEPS = ["_save", "ReleaseRepository.open", "close_url", "remove_remote"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("kind", BARE_FIRST)

@@ -279,6 +279,7 @@ def test_a_repository_without_annex(bids_tree: Path) -> None:
     assert is_clean(bids_tree) and "mine" in run(bids_tree, "git", "log", "--format=%s")
 
 
+@pytest.mark.slow
 def test_a_datalad_dataset_keeps_its_rules_and_id(bids_tree: Path) -> None:
     run(bids_tree, "datalad", "create", "--force", "-c", "text2git", ".")
     rules = (

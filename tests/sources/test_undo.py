@@ -131,6 +131,7 @@ def test_a_failed_copy_removes_what_it_made(
         assert snapshot(tmp_path, times=False) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", ["copy", "add", "metadata"])
 def test_a_failed_second_copy_is_taken_back(
     phase: str, bids_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
