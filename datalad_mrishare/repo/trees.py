@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from operator import eq
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from sys import intern
 from typing import NamedTuple
@@ -29,16 +28,6 @@ POINTER_LIMIT = 32768
 POINTER = re.compile(
     rb"(/annex/objects/(?P<pointer>[^/\n]+)\n?|(\.\./)*\.git/annex/objects/(\w{2,3}/){2}(?P<name>[^/\n]+)/(?P=name)\n?)"
 )
-
-#: the same of many that are one line each
-_TARGETS = re.compile(
-    rb"^(?:/annex/objects/([^/\n]+)"
-    rb"|(?:\.\./)*\.git/annex/objects/(?:\w{2,3}/){2}([^/\n]+)/\2|.*)$",
-    re.MULTILINE,
-)
-
-#: an object of one line at most as ``cat-file --batch`` prints it
-_SHORT = re.compile(rb"([0-9a-f]+) (\w+) (\d+)\n([^\n]*\n?)\n")
 
 #: what ``ls-tree -z`` prints: mode, type and id, a tab, the path
 _LISTED = re.compile(r"(\d{6}) \w+ ([0-9a-f]+)\t([^\0]+)\0")
@@ -126,22 +115,10 @@ def _keys(repo: Path, oids: dict[str, None], memory: Path | None) -> dict[str, s
 
 
 def _read_keys(repo: Path, oids: Iterable[str]) -> Iterator[tuple[str, str]]:
-    for blobs in _read_many(repo, oids):
-        yield from zip(
-            (oid for oid, _ in blobs), _keys_in([text for _, text in blobs]), strict=True
-        )
-
-
-def _keys_in(texts: Sequence[bytes]) -> list[str]:
-    """The key that each link target or pointer file names; empty for one that names none."""
-    names: Iterable[bytes]
-    together = b"\n".join(texts)
-    if together.count(b"\n") == len(texts) - 1:  # links: one run of an expression in C
-        names = (pointer or name for pointer, name in _TARGETS.findall(together))
-    else:
-        matches = map(POINTER.fullmatch, texts)
-        names = (m["name"] or m["pointer"] if m else b"" for m in matches)
-    return [(key_named(name) or "") if name else "" for name in names]
+    pointer = POINTER.fullmatch
+    for oid, content in read_blobs(repo, oids):
+        match = pointer(content)
+        yield oid, (match and key_named(match["name"] or match["pointer"])) or ""
 
 
 def object_sizes(
@@ -170,14 +147,6 @@ def read_blobs(
 
     They may be named as git does, too, as ``COMMIT:PATH``; what is missing is left out.
     """
-    for blobs in _read_many(repo, oids, env):
-        yield from blobs
-
-
-def _read_many(
-    repo: Path, oids: Iterable[str], env: Mapping[str, str] | None = None
-) -> Iterator[list[tuple[str, bytes]]]:
-    """The same, as many at a time as git tells at once."""
     wanted = list(oids)
     if not wanted:
         return
@@ -185,8 +154,7 @@ def _read_many(
     feed = (encode(oid) + b"\n" for oid in wanted)
     buffer, at = b"", 0
     for chunk in stream(argv, repo, feed=_grouped(feed), sep=None, env=env):
-        buffer = buffer[at:] + chunk
-        found, at = _short_ones(buffer)
+        buffer, at = buffer[at:] + chunk, 0
         # OID TYPE SIZE, newline, content, newline; or OID missing
         while (end := buffer.find(b"\n", at)) >= 0:
             words = buffer[at:end].split(b" ")
@@ -196,26 +164,8 @@ def _read_many(
             stop = end + 1 + int(words[2])
             if stop >= len(buffer):
                 break
-            found.append((words[0].decode("ascii"), buffer[end + 1 : stop]))
+            yield words[0].decode("ascii"), buffer[end + 1 : stop]
             at = stop + 1
-        if found:
-            yield found
-
-
-def _short_ones(buffer: bytes) -> tuple[list[tuple[str, bytes]], int]:
-    """The objects that ``buffer`` begins with, and where they end, when each is a line at most.
-
-    What an expression finds is believed when each has the size that git tells, and when it
-    is, one behind the other, what there is: else nothing is.
-    """
-    told = _SHORT.findall(buffer)
-    if not all(map(eq, (int(size) for *_, size, _ in told), (len(text) for *_, text in told))):
-        return [], 0
-    whole = b"".join([b"%b %b %b\n%b\n" % one for one in told])
-    if not told or not buffer.startswith(whole):
-        return [], 0
-    oids = b" ".join([oid for oid, *_ in told]).decode("ascii").split(" ")
-    return list(zip(oids, [text for *_, text in told], strict=True)), len(whole)
 
 
 def read_directory(repo: Path, commit: str, directory: str) -> Iterator[tuple[str, bytes]]:

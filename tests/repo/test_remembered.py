@@ -29,9 +29,9 @@ def test_what_is_remembered_is_read_without_git(
     plain = read_tree(registered, "HEAD")
     assert keys(plain) and read_tree(registered, "HEAD", memory) == plain
     asked: list[str] = []
-    read = trees._read_many
+    read = trees.read_blobs
     monkeypatch.setattr(
-        trees, "_read_many", lambda repo, oids: (asked.extend(oids), read(repo, oids))[1]
+        trees, "read_blobs", lambda repo, oids: (asked.extend(oids), read(repo, oids))[1]
     )
     assert read_tree(registered, "HEAD", memory) == plain
     linked = {e.oid for e in plain if e.mode == trees.LINK}

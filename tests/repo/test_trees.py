@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from builders import run
 
-from datalad_mrishare.repo import trees
 from datalad_mrishare.repo.trees import (
     FILE,
     GITLINK,
@@ -31,6 +30,7 @@ CONTENTS = [
     b"\n" * 70_000,
     b"0" * 40 + b" blob 3\nabc\n",
     b"something missing\n",
+    b"0" * 3_000_000,
 ]
 
 
@@ -132,63 +132,3 @@ def test_a_subdataset_is_a_link_without_content(repo: Path) -> None:
     commit = run(repo, "git", "rev-parse", "HEAD").strip()
     (entry,) = read_tree(repo, write_tree(repo, [(GITLINK, commit, "sub")]))
     assert (entry.mode, entry.oid, entry.size, entry.key) == (GITLINK, commit, 0, None)
-
-
-SHORT = [
-    b"",
-    b"\n",
-    b"a",
-    b"a\n",
-    b"../.git/annex/objects/a/b/K/K",
-    b"\0\xff",
-    b"0 blob 1\n",
-    b" 1",
-]
-
-
-@pytest.mark.parametrize("cut", [1, 7, 50, 1 << 20])
-def test_short_blobs_are_read_at_once_and_right(cut: int) -> None:
-    """Whatever the parts are in which they come: what is believed is what there is."""
-    whole = b"".join(b"%040x blob %d\n%b\n" % (n, len(c), c) for n, c in enumerate(SHORT))
-    for end in range(0, len(whole), cut):
-        found, at = trees._short_ones(whole[:end])
-        assert [content for _, content in found] == SHORT[: len(found)]
-        assert at == len(b"".join(b"%b blob %d\n%b\n" % (o.encode(), len(c), c) for o, c in found))
-    assert trees._short_ones(whole)[1] == len(whole)
-
-
-@pytest.mark.parametrize(
-    "buffer",
-    [
-        b"%040x blob 50\nx\n%040x blob 1\ny\n" % (1, 2),  # the second is content of the first
-        b"%040x missing\n%040x blob 1\ny\n" % (1, 2),
-        b"%040x commit 99\ntree\n\n%040x blob 1\ny\n" % (1, 2),
-        b"%040x tree 45\n100644 a\0\n%040x blob 1\ny\n" % (1, 2),
-        b"%040x blob 1\ny\n%040x blob 2\ny\n" % (1, 2),
-        b"%040x blob 01\ny\n" % 1,
-    ],
-)
-def test_what_only_looks_like_short_blobs_is_not_believed(buffer: bytes) -> None:
-    assert trees._short_ones(buffer)[1] in (0, len(buffer)) and (
-        b" 01\n" in buffer or trees._short_ones(buffer) == ([], 0)
-    )
-
-
-def test_the_key_of_many_is_that_of_each() -> None:
-    targets = [
-        b".git/annex/objects/Xq/2p/SHA256E-s1--a/SHA256E-s1--a",
-        b"../../.git/annex/objects/Xq/2p/SHA256E-s1--b.nii/SHA256E-s1--b.nii",
-        b"../.git/annex/objects/Xq/2p/SHA256E-s1--a/SHA256E-s1--b",
-        b"/annex/objects/MD5E-s1--c",
-        b"/annex/objects/no key",
-        b"../../etc/passwd",
-        b"",
-        b"x../.git/annex/objects/Xq/2p/SHA256E-s1--a/SHA256E-s1--a",
-        b"../.git/annex/objects/Xq/2p/SHA256E-s1--a/SHA256E-s1--a.git/annex/objects/x",
-        b"/annex/objects/URL--http&c%%h%a\xff",
-    ]
-    alone = [trees._keys_in([target])[0] for target in targets]
-    assert trees._keys_in(targets) == alone
-    assert alone[:5] == ["SHA256E-s1--a", "SHA256E-s1--b.nii", "", "MD5E-s1--c", ""]
-    with_lines = [*targets, b"/annex/objects/MD5E-s1--c\n", b"/annex/objects/MD5E-s1--c\nmore\n"]
-    assert trees._keys_in(with_lines) == [*alone, "MD5E-s1--c", ""]
