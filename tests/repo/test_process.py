@@ -114,11 +114,11 @@ def test_silence_counts_from_when_we_are_not_at_work(tmp_path: Path) -> None:
     def fed() -> Iterator[bytes]:
         yield b"one\n"
         at_work.set()
-        time.sleep(2)
+        time.sleep(5)
         at_work.clear()
         yield b"two\n"
 
-    lines = stream(UP, tmp_path, feed=fed(), silence=0.5, busy=lambda _: at_work.is_set())
+    lines = stream(UP, tmp_path, feed=fed(), silence=3, busy=lambda _: at_work.is_set())
     assert list(lines) == [b"ONE", b"TWO"]
     with pytest.raises(RepoError, match="said nothing"):
         list(stream(SLEEP, tmp_path, silence=0.5, busy=lambda _: False))
