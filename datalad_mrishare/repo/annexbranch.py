@@ -210,6 +210,17 @@ def _read_named(repo: Path, places: Sequence[str]) -> Iterator[tuple[str, bytes]
     """``COMMIT:PATH`` and content of those that there are."""
     fed = "".join(f"{place}\n" for place in places)
     said = decode(git(repo, "cat-file", "--batch-check", stdin=encode(fed))) if places else ""
+    if known := [line for line in said.splitlines() if line.endswith(" missing")]:
+        # a path that is gone, or a log that git cannot read: the tree tells
+        listed = {
+            decode(path)
+            for path in git(
+                repo, "ls-tree", "-r", "-z", "--name-only", places[0].partition(":")[0]
+            ).split(b"\0")
+        }
+        lost = [p for p in places if f"{p} missing" in known and p.partition(":")[2] in listed]
+        if lost:
+            raise RepoError("git cannot read a metadata log", where=str(repo), remedy="git fsck")
     there = {
         place: words[0]
         for place, line in zip(places, said.splitlines(), strict=True)

@@ -23,7 +23,7 @@ from .exporting import (
     part,
     with_last_copies,
 )
-from .leftovers import Leftover
+from .leftovers import Leftover, is_part_of
 from .lending import Lender, NoRoom
 from .process import git, git_succeeds
 from .store import Store
@@ -169,13 +169,31 @@ class FileStore(Store):
         if halfway:
             self.remove_left_over(self.left_over())
 
-    def left_over(self) -> list[Leftover]:
-        """Parts of content that interrupted transfers left there; no file that is to lie there."""
+    def left_over(self, paths: Iterable[str] = ()) -> list[Leftover]:
+        """Parts of content that interrupted transfers left there.
+
+        Among files of others only what is a part of a known file: one that lies there, is to
+        lie there, or is one of ``paths``.
+        """
         found = super().left_over()
         if not self.of_files or not found:
             return found
-        known = {entry.path for entry in (*self.exported(), *self.staged())}
-        return [part for part in found if part.name not in known]
+        known = {*paths, *(entry.path for entry in (*self.exported(), *self.staged()))}
+        beside: dict[str, list[str]] = {}
+        for path in known:
+            beside.setdefault(path.rpartition("/")[0], []).append(path)
+        return [
+            part
+            for part in found
+            if part.name not in known
+            and (
+                part.key
+                or any(
+                    is_part_of(part.name, path)
+                    for path in beside.get(part.name.rpartition("/")[0], ())
+                )
+            )
+        ]
 
     def drop(
         self, keys: Sequence[str], pass_fds: Sequence[int] = ()

@@ -41,6 +41,9 @@ _ON_DAV, _RENAMED = "git-annex-webdav-tmp-", ".git-annex-tmp-content-"
 _KILLED_RSYNC = re.compile(r"\.(.+)\.[A-Za-z0-9]{6}", re.DOTALL)
 # process, counter and time in base 16; what was an extension in the cut name comes after them
 _KILLED_EXPORT = re.compile(r".*[0-9a-f]+-[0-9a-f]+-[0-9a-f]{5,}(\.[^.]*)?", re.DOTALL)
+_TIMED = re.compile(r"[0-9a-f]{1,8}-[0-9a-f]{1,8}-[0-9a-f]{5,9}")
+#: bytes that git-annex leaves for what is put behind a name
+_ADDED = 20
 _CHUNK = re.compile(r"-S\d+-C\d+(?=--)")
 
 # prints names below the place, each with a NUL behind; nothing is looked for behind a link
@@ -146,6 +149,26 @@ def _shell(place: Path | SshPlace, script: str, *words: str) -> str:
             remedy="Ask its owner for permission, then run this again",
         )
     return done.stdout.decode("utf-8", "surrogateescape")
+
+
+def is_part_of(name: str, path: str) -> bool:
+    """Whether ``name`` is what git-annex writes first where ``path`` is to be, beside it.
+
+    >>> is_part_of("a/s23f1-8-2d75b58", "a/sub-03_T1w.nii.gz")
+    True
+    >>> is_part_of("a/scan-1-20260504.csv", "a/sub-03_T1w.nii.gz")
+    False
+    """
+    (above, _, mine), (there, _, base) = name.rpartition("/"), path.rpartition("/")
+    template = os.fsencode(f"{base}.tmp")
+    if len(template) > _ADDED:
+        template = template[: len(template) - _ADDED]
+    kept = template.decode("utf-8", "ignore")
+    begin, dot, end = kept.rpartition(".")
+    begin, end = (begin, dot + end) if dot else (kept, "")
+    if above != there or not (mine.startswith(begin) and mine.endswith(end)):
+        return False
+    return _TIMED.fullmatch(mine[len(begin) : len(mine) - len(end)]) is not None
 
 
 def _leftover(name: str, kind: str) -> Leftover | None:

@@ -237,7 +237,7 @@ class Store(ABC):
             )
             yield from self._while_it_answers(moving)
 
-    def left_over(self) -> list[Leftover]:
+    def left_over(self, paths: Iterable[str] = ()) -> list[Leftover]:
         """Parts of content that interrupted transfers left there, where that can be listed.
 
         Raises

@@ -108,7 +108,8 @@ class Unfinished:
         if self.store.in_chunks():
             asked = [k for k in begun if k not in present and not self._may_stay(k)]
             failed = {m.key: m.note for m in self.store.drop(asked, pass_fds) if not m.ok}
-        found = [part for part in self.store.left_over() if not self._may_stay(part.key)]
+        paths = (v.facts.path for v in self.verdicts)
+        found = [part for part in self.store.left_over(paths) if not self._may_stay(part.key)]
         kept = self.store.remove_left_over(found)
         return [part for part in found if part.name not in kept], failed | kept
 

@@ -65,13 +65,15 @@ def test_a_file_called_like_a_part_stays(registered: Path, tmp_path: Path) -> No
     told(registered)
     part = kind.directory / "sub-01/anat/s23f1-8-2d75b58"
     part.write_text("a part\n")
+    theirs = kind.directory / "sub-01/anat/3f2504e0-4f89-11d3-9a0c-0305e82c3301.dcm"
+    theirs.write_text("of somebody else\n")
     (registered / "README").write_text("another word\n")  # else nobody looks
     run(registered, "git", "commit", "--quiet", "-m", "reword", "README")
     said = told(registered)
     assert [r["parts"] for r in said if r.get("outcome") == "taken back"] == [1]
     there = files(kind.directory)
     assert "scan-1-20260504" in there and "sub-01/anat/sub-01_a-b-abcdef0.nii" in there
-    assert not part.exists()
+    assert not part.exists() and theirs.exists()
 
 
 @pytest.mark.slow

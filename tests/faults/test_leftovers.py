@@ -65,7 +65,7 @@ def leave(world: World, link: str) -> list[Path]:
         "chunk": key.replace("--", "-S1000-C3--", 1),
         "hash": hash_lower(key),
         "hmac": "ab1d059e98b81cdc612b23a8fc3c9a90d21642f9",
-        "file": f"{link[:-20]}",  # git-annex cuts long names
+        "file": f"{link[:-16]}",  # git-annex cuts long names
     }
     found = [world.storage / place.format(**words) for place in PLACES[world.where]]
     for path in found:

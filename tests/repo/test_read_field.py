@@ -109,7 +109,8 @@ def test_a_log_that_cannot_be_read_is_an_error(repo: Path, damaged: bool) -> Non
 def change(repo: Path, *lines: bytes) -> None:
     """Another commit of the git-annex branch."""
     head = f"commit {BRANCH}\ncommitter a <a@b> 2 +0000\ndata 1\ny\nfrom {BRANCH}^0\n".encode()
-    run(repo, "git", "fast-import", "--quiet", input=head + b"".join(lines))
+    loose = ("-c", "fastimport.unpackLimit=1000")
+    run(repo, "git", *loose, "fast-import", "--quiet", input=head + b"".join(lines))
 
 
 def put(key: str, log: bytes) -> bytes:
@@ -167,3 +168,15 @@ def test_a_memory_that_cannot_be_believed(repo: Path, tmp_path: Path, how: str) 
             .replace(b"trunc", b"harml"),
         )
     assert read_field(repo, FIELD, memory=memory) == EXPECTED
+
+
+def test_a_changed_log_that_git_cannot_read_is_an_error(repo: Path, tmp_path: Path) -> None:
+    """Else its finding would be forgotten, and what it is about would go."""
+    memory, key = tmp_path / "findings", "SHA256E-s1--a.nii.gz"
+    assert read_field(repo, FIELD, memory=memory) == EXPECTED
+    change(repo, put(key, b"9s mri-finding +lost\n"))
+    oid = run(repo, "git", "rev-parse", f"{BRANCH}:{hash_lower(key)}/{key}.log.met").strip()
+    loose = repo / ".git/objects" / oid[:2] / oid[2:]
+    loose.unlink()
+    with pytest.raises(RepoError):
+        read_field(repo, FIELD, memory=memory)
