@@ -98,6 +98,17 @@ def test_interrupted_it_may_tidy_up(tmp_path: Path) -> None:
     assert not lock.exists()
 
 
+def test_what_is_said_in_small_pieces_is_heard_in_large_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``git cat-file`` says blobs; each time we are woken costs both sides."""
+    monkeypatch.setattr(pipes, "_NAP", 0.1)
+    said = "import os\nfor n in range(20000): os.write(1, b'%d\\n' % n)"
+    heard = list(stream((sys.executable, "-c", said), tmp_path, sep=None))
+    assert b"".join(heard) == b"".join(b"%d\n" % n for n in range(20000))
+    assert len(heard) < 1000
+
+
 def test_what_goes_wrong_while_feeding_is_raised(tmp_path: Path) -> None:
     def fed() -> Iterator[bytes]:
         yield b"one\n"
