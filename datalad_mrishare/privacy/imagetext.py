@@ -18,7 +18,8 @@ from .told import Told
 NIFTI1, NIFTI2 = 348, 540
 #: bytes in front of an image that are looked at; no header is that long
 FRONT_LIMIT = 1 << 24
-_LABEL = re.compile(rb"sub-[a-z0-9]+")
+# what is captured is not used up: sub-01+sub-02 are two
+_LABEL = re.compile(rb"(?=(sub-[a-z0-9]+(?:\+[a-z0-9+]*)?))")
 #: field -> its bytes in the header
 _PLACES1 = {
     "data-type": (4, 14),

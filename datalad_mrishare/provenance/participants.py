@@ -1,21 +1,29 @@
 """The participants that a path names.
 
-BIDS puts the participant into every path as ``sub-<label>``, labels being
-alphanumeric (BIDS 1.11, "Common principles", entities). A path can name several:
-all of them count. A path alone never opens anything, it only adds people.
+BIDS puts the participant into every path as ``sub-<label>``, labels being of letters, digits
+and ``+`` (BIDS 1.11, "Common principles", entities). A path can name several: all of them
+count. Nobody holds people to BIDS, though: ``sub-01-2`` and ``sub-01`` are two. What goes on
+behind a label is a person of that whole name, too, who has no record. A path alone never
+opens anything, it only adds people.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-# also group_sub-01_sub-02_map, sub-01.html, "old sub-01 copy": too many is safe, too few is not
+# also group_sub-01_sub-02_map, sub-01.html, "old sub-01 copy": too many is safe, too few is not.
+# What is captured is not used up: there may be another one in it.
 # (what must not stand before it is looked for after it: what begins with letters is found faster)
-_LABEL = re.compile(r"sub-(?<![A-Za-z0-9]sub-)([A-Za-z0-9]+)")
-
-
+_NAMED = re.compile(r"sub-(?<![A-Za-z0-9]sub-)(?=([^/_\0]*_?))")
+#: a directory at the top is all of a name, but for sub-01_ses-1 as FreeSurfer has them
+_AT_THE_TOP = re.compile(r"(?:^|\0)sub-([^/\0]*)/")
+_WITH_ENTITIES = re.compile(r"[A-Za-z0-9+]+(_[a-z]+-[A-Za-z0-9+]+)+(\..*)?", re.DOTALL)
+_LABEL = re.compile(r"[A-Za-z0-9+]+")
+_PLAIN = re.compile(r"[A-Za-z0-9]*")
+_NEXT = re.compile(r"[^A-Za-z0-9]sub-")
 _NOBODY: frozenset[str] = frozenset()
 
 
@@ -26,32 +34,63 @@ def participants_in_path(path: str) -> frozenset[str]:
     ['sub-01', 'sub-02']
     >>> participants_in_path("code/subject-01.py")
     frozenset()
+    >>> sorted(participants_in_path("sub-01-2/sub-01-2_T1w.nii.gz"))
+    ['sub-01', 'sub-01-2']
     """
     # no label reaches over a slash or an underscore, so the parts that many paths have in
     # common, the directory and the first entity, are looked at once
     above, _, name = path.rpartition("/")
-    first, _, rest = name.partition("_")
-    found, more = _in_part(above), _in_part(first)
+    first, bar, rest = name.partition("_")
+    found, more = _in_directory(above), _in_part(first + bar)
     if more is not found and more:
         found = found | more if found and found != more else more
     return found | _in_part(rest) if "sub-" in rest else found
 
 
 def participants_in_paths(paths: Iterable[str]) -> frozenset[str]:
-    """Everybody whom any of ``paths`` names; one run of an expression in C.
+    """Everybody whom any of ``paths`` names; two runs of an expression in C.
 
     >>> sorted(participants_in_paths(["sub-01/x", "README", "group_sub-02_map.nii.gz"]))
     ['sub-01', 'sub-02']
     """
-    return frozenset("sub-" + label for label in set(_LABEL.findall("\n".join(paths))))
+    text = "\0".join(paths)
+    named = map(_people, set(_NAMED.findall(text)), itertools.repeat(False))
+    at_the_top = map(_people, set(_AT_THE_TOP.findall(text)), itertools.repeat(True))
+    return frozenset().union(*named, *at_the_top)
+
+
+@lru_cache(maxsize=1 << 16)
+def _in_directory(path: str) -> frozenset[str]:
+    if "sub-" not in path:
+        return _NOBODY
+    top = path.partition("/")[0]
+    whole = _people(top[4:], True) if top.startswith("sub-") else _NOBODY
+    found = _in_part(path)
+    return _of_all(found, whole)
 
 
 @lru_cache(maxsize=1 << 16)
 def _in_part(text: str) -> frozenset[str]:
-    return _people(*_LABEL.findall(text)) if "sub-" in text else _NOBODY
+    if "sub-" not in text:
+        return _NOBODY
+    found = [_people(name, False) for name in _NAMED.findall(text)]
+    return found[0] if len(found) == 1 else _of_all(*found)
 
 
 @lru_cache(maxsize=1 << 16)
-def _people(*labels: str) -> frozenset[str]:
+def _of_all(*found: frozenset[str]) -> frozenset[str]:
     """One object for all files of the same people."""
+    return frozenset().union(*found)
+
+
+@lru_cache(maxsize=1 << 16)
+def _people(name: str, whole: bool) -> frozenset[str]:
+    """Whom ``sub-`` and ``name`` behind it may mean; an extension is none of a name."""
+    if not whole or _WITH_ENTITIES.fullmatch(name):
+        name = name.partition("_")[0] if "_" in name else name.partition(".")[0]
+        name = _NEXT.split(name, maxsplit=1)[0]  # the next one is found by itself
+    if _LABEL.fullmatch(name):
+        return frozenset(("sub-" + name,))
+    plain = _PLAIN.match(name)
+    labels = {plain[0] if plain else "", name} - {""}
     return frozenset("sub-" + label for label in labels)

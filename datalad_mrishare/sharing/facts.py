@@ -203,8 +203,8 @@ def _facts_of_many(entry: Entry, findings: Mapping[str, str]) -> Facts | None:
 def _participant(first: str) -> frozenset[str] | None:
     """Whom a first entity ``sub-XX`` names; None for any other."""
     name, _, label = first.partition("-")
-    plain = name == "sub" and label.isascii() and label.isalnum()
-    return participants_in_path(first) if plain else None
+    plain = name == "sub" and label.isascii() and label.replace("+", "").isalnum()
+    return participants_in_path(f"{first}_") if plain else None
 
 
 @lru_cache(maxsize=1 << 14)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..privacy.fields import each_once
 
-_LABEL = re.compile(r"sub-[a-z0-9]+", re.IGNORECASE | re.ASCII)
+_LABEL = re.compile(r"sub-[a-z0-9+]+", re.IGNORECASE | re.ASCII)
 #: deeper ones are no file that anybody wrote
 _DEEPEST = 64
 

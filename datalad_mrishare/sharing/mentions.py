@@ -8,7 +8,9 @@ from collections.abc import Collection, Iterator
 from .facts import Kind
 from .verdicts import Reason
 
-_LABEL = re.compile(r"sub-[a-z0-9]+", re.IGNORECASE | re.ASCII)
+# what is captured is not used up: sub-01+sub-02 are two
+_LABEL = re.compile(r"sub-(?=([a-z0-9]*)(\+[a-z0-9+]*)?)", re.ASCII)
+_WHOLE = re.compile(r"sub-[a-z0-9+]+", re.ASCII)
 _ESCAPED = re.compile(r"\\u00([0-7][0-9a-f])", re.IGNORECASE)
 
 
@@ -27,6 +29,8 @@ class Mentions:
         self._released = frozenset(released)
         self._known = {p.lower() for p in participants}
         self._withheld = {p.lower() for p in participants if p not in released}
+        #: who is called as BIDS calls nobody: looked for as they are
+        self._odd = sorted(p for p in self._withheld if not _WHOLE.fullmatch(p))
         self._shapes = {_shape(p) for p in self._known if any(map(str.isdigit, p))}
         self._parts: dict[str, str | None] = {}
 
@@ -39,10 +43,13 @@ class Mentions:
         return frozenset(self._all(text))
 
     def _all(self, text: str) -> Iterator[str]:
+        text = text.lower()
         for match in _LABEL.finditer(text):
-            label = match[0].lower()
-            if label in self._withheld or (label not in self._known and self.is_person(label)):
-                yield label
+            plain, more = f"sub-{match[1]}", match[2] or ""
+            for label in (plain + more,) if plain + more in self._known else {plain, plain + more}:
+                if label in self._withheld or (label not in self._known and self.is_person(label)):
+                    yield label
+        yield from (odd for odd in self._odd if odd in text)
 
     def is_person(self, label: str) -> bool:
         """Whether a label is that of somebody known, or looks like one."""
@@ -53,7 +60,9 @@ class Mentions:
         return label in self._released
 
     def in_path(self, path: str) -> str | None:
-        """The same for a path: no label reaches over a slash or an underscore."""
+        """The same for a path: no label of BIDS reaches over a slash or an underscore."""
+        if self._odd:
+            return self.found(path)
         above, _, name = path.rpartition("/")
         first, _, rest = name.partition("_")
         for part in (above, first):  # what many paths have in common

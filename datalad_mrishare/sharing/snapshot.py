@@ -80,7 +80,7 @@ class Snapshot:
         content = read_file_at(self.checkout, self.commit, "participants.tsv")
         # also of a table that is not well formed: whom nobody knows nobody can keep out of texts
         people = people_in(content) if content else ()
-        return frozenset(p for p in people if participants_in_path(p) == {p})
+        return frozenset(p for p in people if p in participants_in_path(f"{p}/"))
 
     @cached_property
     def with_data(self) -> frozenset[str]:

@@ -6,7 +6,7 @@ import re
 from datetime import date
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from provenance.history import (
     ABOUT,
@@ -156,7 +156,7 @@ def test_whatever_was_done_nothing_of_somebody_withheld_is_told() -> None:
     """z3 is withheld: neither a name of theirs, nor a step that made nothing of others."""
     counted = {"steps": 0, "edges": 0}
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(_SETS, max_size=12))
     def check(done: list[tuple[set[str], set[str]]]) -> None:
         path = {n: f"sub-{n.split('.')[0]}/{n}.nii" if "none" not in n else n for n in _NODES}

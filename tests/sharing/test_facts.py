@@ -135,7 +135,7 @@ def test_a_pattern_never_makes_commons_of_a_table_of_participants() -> None:
         ("derivatives/x/sub-01/ses-2/sub-01_T1w.nii.gz", {"sub-01"}),
         ("derivatives/sub-01.html", {"sub-01"}),
         ("sub-01/func/sub-01_from-sub-02_map.nii.gz", {"sub-01", "sub-02"}),
-        ("sub-01/anat/old sub-03 copy/x.nii.gz", {"sub-01", "sub-03"}),
+        ("sub-01/anat/old sub-03 copy/x.nii.gz", {"sub-01", "sub-03", "sub-03 copy"}),
         ("group_sub-01_sub-02/map.nii.gz", {"sub-01", "sub-02"}),
         ("subject-01.nii.gz", set()),
         ("xsub-01.nii.gz", set()),

@@ -9,7 +9,7 @@ import re
 import pytest
 from released import IMAGES, PEOPLE, denied, table, taken, tree
 
-from datalad_mrishare.provenance.participants import participants_in_path
+from datalad_mrishare.provenance.participants import participants_in_path, participants_in_paths
 from datalad_mrishare.sharing.mentions import Mentions
 
 
@@ -206,19 +206,30 @@ def test_nothing_at_all_when_nobody_permits() -> None:
     assert found.participants == 0
 
 
-def test_a_path_is_searched_as_any_text() -> None:
+@pytest.mark.parametrize("odd", ["sub-03", "sub-01_a"])
+def test_a_path_is_searched_as_any_text(odd: str) -> None:
     """Part by part, because parts repeat; it must not miss what the whole shows."""
     rng = random.Random(7)
     parts = ["sub-", "Sub-", "01", "02", "9", "a", "_", "/", "-", ".", "ses-1", "+", "SUB-02"]
-    mentions = Mentions(["sub-01", "sub-02", "sub-02a"], ["sub-01"])
+    mentions = Mentions(["sub-01", "sub-02", "sub-02a", odd], ["sub-01"])
     named = several = 0
     for _ in range(20_000):
         path = "".join(rng.choices(parts, k=rng.randint(1, 10)))
         assert (mentions.in_path(path) is None) == (mentions.found(path) is None), path
-        people = frozenset(
-            f"sub-{x}" for x in re.findall(r"(?<![A-Za-z0-9])sub-([A-Za-z0-9]+)", path)
-        )
-        assert participants_in_path(path) == people, path
+        people = participants_in_path(path)
+        assert people == participants_in_paths([path]), path
+        for label in re.findall(r"(?<![A-Za-z0-9])sub-([A-Za-z0-9]+)", path):
+            assert any(re.fullmatch(rf"sub-{label}(\+.*)?", who) for who in people), path
         named += mentions.found(path) is not None
         several += len(people) > 1
     assert named > 1_000 and several > 100, (named, several)
+
+
+def test_a_label_that_goes_on_is_somebody_else() -> None:
+    """Only sub-01 permits: whatever begins with that name is not theirs for that."""
+    names = ("sub-01+2", "sub-01-2", "sub-01_b", "sub-01é")
+    texts = {f"{name}/beh/{name}_task-x_beh.json": b"{}" for name in names}
+    texts["participants.tsv"] = b"participant_id\n" + b"".join(f"{n}\n".encode() for n in names)
+    found = tree(texts)
+    assert not taken(found) & texts.keys()
+    assert not found.written.keys() & texts.keys()
