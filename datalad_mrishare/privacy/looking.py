@@ -80,7 +80,8 @@ def _together(*parts: Told) -> Told:
 
 def _any_file(stream: IO[bytes], first: bytes) -> Told:
     """A file that is no image: labels in it, and whether it is DICOM (PS3.10, 7.1)."""
-    pieces, end, done, labels = _pieces(stream, first), b"", 0, frozenset[str]()
+    pieces, end, done = _pieces(stream, first), b"", 0
+    labels = told_by_envelope(first, "").labels  # the name that was packed, a comment
     dicom = False
     for piece in pieces:
         dicom = dicom or (not done and piece[128:132] == b"DICM")

@@ -95,8 +95,8 @@ def describe(
     tree : ReleaseTree
         Everything else in it.
     texts : mapping
-        ``dataset_description.json`` and ``CHANGES`` of the dataset by path, as far as they may
-        leave.
+        ``dataset_description.json``, those of datasets in it, and ``CHANGES`` by path, as far as
+        they may leave.
     policy : Policy
         What the sibling may do with it.
     former : Former
@@ -135,8 +135,45 @@ def _with(
     if not in_annex:
         below = _plain(source)
         written[CHANGES] = "\n".join([*said.entries, *([below] if below else [])]).encode("utf-8")
+    for path, text in _below({**texts, **tree.written}).items():
+        mended = _without_sources(text, policy)
+        if mended != texts.get(path):
+            written[path] = mended
     taken = tuple(e for e in tree.taken if e.path not in written)
+    written = {path: text for path, text in written.items() if text}
     return replace(tree, taken=taken, written=written)
+
+
+def _below(texts: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The descriptions of datasets in this one, derivatives most of all."""
+    return {path: text for path, text in texts.items() if describes_dataset(path) and "/" in path}
+
+
+def describes_dataset(path: str) -> bool:
+    """Whether a file says what a dataset is: this one, or one that is in it."""
+    return path.rpartition("/")[2] == DESCRIPTION
+
+
+def _without_sources(content: bytes, policy: Policy) -> bytes:
+    """The description of a dataset in this one, without sources and links that stay here.
+
+    Empty where nobody can tell what it says.
+    """
+    value = _parsed(content)
+    if not isinstance(value, dict):
+        return b""
+    told = dict(value)
+    if "SourceDatasets" in told:
+        told["SourceDatasets"] = _sources({"SourceDatasets": told["SourceDatasets"]}, b"", policy)
+    if isinstance(links := told.get("DatasetLinks"), dict):
+        told["DatasetLinks"] = _links_told(links, policy)
+    if told == value:
+        return content
+    return (json.dumps(told, indent=4, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+
+
+def _links_told(links: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
+    return {name: link for name, link in links.items() if _may_link(link, policy)}
 
 
 def _plain(content: bytes) -> str:
@@ -274,9 +311,7 @@ def _description(content: bytes, changes: bytes, policy: Policy, said: Said) -> 
         told["SourceDatasets"] = sources
     links = told.get("DatasetLinks")
     if isinstance(links, dict):
-        told["DatasetLinks"] = {
-            name: link for name, link in links.items() if _may_link(link, policy)
-        }
+        told["DatasetLinks"] = _links_told(links, policy)
     told["DataUse"] = data_use(policy)
     text = json.dumps(told, indent=4, ensure_ascii=False) + "\n"
     return text.encode("utf-8", "replace")

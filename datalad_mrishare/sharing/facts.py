@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -56,7 +56,7 @@ _OF_NOBODY = frozenset(
     "CHANGES LICENSE dataset_description.json .bidsignore .gitattributes".split()
 )
 #: kept in git, and looked through as text when a release is made
-_TEXTS = (".json", ".tsv", ".bval", ".bvec", ".md", ".txt", ".csv", ".rst", ".yaml", ".yml", ".py")
+TEXTS = (".json", ".tsv", ".bval", ".bvec", ".md", ".txt", ".csv", ".rst", ".yaml", ".yml", ".py")
 #: they describe columns of a table; BIDS gives them no suffix
 _DESCRIBING = frozenset("participants.json samples.json genetic_info.json".split())
 
@@ -165,14 +165,17 @@ def with_told(facts: list[Facts], told: Mapping[str, Told]) -> list[Facts]:
     return [f if t is None else f._replace(told=t) for f, t in zip(facts, seen, strict=True)]
 
 
-def may_be_looked_into(entry: Entry) -> bool:
+def may_be_looked_into(entry: Entry, commons: Collection[str] = ()) -> bool:
     """Whether a file could ever leave whose bytes nobody else looks through: annexed, or in git
-    and no text by its name.
+    and no text by its name. What is left out of releases leaves where a pattern of ``commons``
+    says so.
     """
     path = entry.path
-    if path.startswith(".datalad/") or _excluded(path.rpartition("/")[0]):
+    if path.startswith(".datalad/"):
         return False
-    return entry.key is not None or (entry.is_file and not path.endswith(_TEXTS))
+    if _excluded(path.rpartition("/")[0]) and not any(fnmatchcase(path, p) for p in commons):
+        return False
+    return entry.key is not None or (entry.is_file and not path.endswith(TEXTS))
 
 
 def _facts_of_many(entry: Entry, findings: Mapping[str, str]) -> Facts | None:

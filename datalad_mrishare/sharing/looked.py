@@ -23,7 +23,7 @@ from ..repo.trees import Entry
 from ..repo.worktree import write_file
 
 #: another way of looking: what was remembered before does not count
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
-from .facts import Kind
+from .facts import TEXTS, Kind
 from .verdicts import Reason
 
 # what is captured is not used up: sub-01+sub-02 are two
@@ -99,10 +99,13 @@ NO_TEXT = Reason(
 )
 
 
-def against(content: bytes, kind: Kind, mentions: Mentions) -> Reason | None:
+def against(path: str, content: bytes, kind: Kind, mentions: Mentions) -> Reason | None:
     """Why a text may not leave as it is, or None."""
     text = content.decode("utf-8", "replace")
-    if kind is Kind.COMMONS and ("\0" in text or "\ufffd" in text):
+    # UTF-16, or no text at all: nothing else looks into what is called a text
+    if "\0" in text and (kind is Kind.COMMONS or path.endswith(TEXTS)):
+        return NO_TEXT
+    if kind is Kind.COMMONS and "\ufffd" in text:
         return NO_TEXT
     if "\\u" in text:  # what a reader of JSON sees
         text += "\n" + _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)

@@ -27,7 +27,7 @@ from ..repo.release import REVOKED_FILE, ReleaseRepository
 from ..repo.trees import Entry
 from ..repo.worktree import Checkout
 from .anonymous import undecided
-from .describing import CHANGES, DESCRIPTION, Former, describe
+from .describing import CHANGES, DESCRIPTION, Former, describe, describes_dataset
 from .facts import Facts
 from .noting import notes
 from .planfiles import (
@@ -373,7 +373,11 @@ class Preparation:
             held - {v.facts.entry.key for v in self.verdicts if v.permit},
             self.linked,
         )
-        named = [e for e in tree.taken if e.path in (DESCRIPTION, CHANGES) and e.key is None]
+        named = [
+            e
+            for e in tree.taken
+            if e.key is None and (e.path == CHANGES or describes_dataset(e.path))
+        ]
         found = self.state.contents(named)
         own = {e.path: found[e.oid] for e in named}
         return describe(tree, own, self.policy, former, self.options.at)

@@ -19,6 +19,7 @@ from ..provenance.bids import bids_name
 from ..repo.release import REVOKED_FILE
 from ..repo.trees import FILE, GITLINK, Entry
 from .facts import Facts, Kind
+from .looseends import PATTERNS, without_patterns, without_stimuli
 from .mentions import NAMED, TOLD, Mentions, against
 from .policies import Policy
 from .sidecars import Paths, Surroundings, directories, identifiers, rewritten
@@ -87,8 +88,10 @@ def release_tree(
     texts = contents([e for e in (v.facts.entry for v in permitted) if _in_git(e)])
     sidecars = [v for v in plain if _is_sidecar(v.facts) and not mentions.in_path(v.facts.path)]
     beside = {v.facts.path for v in sidecars}
+    patterns = _patterns(plain, texts, mentions)
+    apart = beside.union(patterns)
     kept, denied = _without_mentions(
-        [v for v in plain if v.facts.path not in beside], texts, mentions
+        [v for v in plain if v.facts.path not in apart], texts, mentions
     )
     there = beside.union(v.facts.path for v in kept)
     inside = there | directories(there)
@@ -98,8 +101,11 @@ def release_tree(
     for v in permitted:
         if v.facts.kind is Kind.TABLE:
             content = texts[v.facts.entry.oid]
-            if parse_table(content) is None:
+            parsed = parse_table(content)
+            if parsed is None:
                 denied.append(v._replace(reasons=(_NO_TABLE,)))
+            elif not (v.facts.participants or "participant_id" in parsed.columns):
+                denied.append(v._replace(reasons=(_NO_PEOPLE,)))
             tables[v.facts.path] = _table(v, content, judge, released, mentions, inside)
     around = Surroundings(
         dataset,
@@ -112,6 +118,8 @@ def release_tree(
     kept, denied = kept + rest[0], denied + rest[1]
     written = {path: text for path, text in written.items() if text}
     written |= {path: format_table(table) for path, table in tables.items() if table}
+    written |= {path: text for path, text in patterns.items() if text}
+    written |= _events(kept, texts, around)
     written[POLICY_FILE] = _policy_text(judge.policy)
     if dataset_id:
         written[CONFIG_FILE] = f'[datalad "dataset"]\n\tid = {dataset_id}\n'.encode()
@@ -120,7 +128,7 @@ def release_tree(
     below = linked or {}
     named = {v.facts.path for v in kept if _tells(below.get(v.facts.path), mentions)}
     denied += [v._replace(reasons=(NAMED,)) for v in kept if v.facts.path in named]
-    kept = [v for v in kept if v.facts.path not in named]
+    kept = [v for v in kept if v.facts.path not in named and v.facts.path not in written]
     entries = [
         e._replace(oid=below[e.path].commit) if e.mode == GITLINK else e
         for e in (v.facts.entry for v in kept)
@@ -129,6 +137,33 @@ def release_tree(
         written[GITMODULES] = gitmodules(links)
     people = frozenset(p for v in kept for p in v.facts.participants)
     return ReleaseTree(tuple(entries), written, tuple(denied), len(people))
+
+
+def _patterns(
+    verdicts: list[Verdict], texts: Mapping[str, bytes], mentions: Mentions
+) -> dict[str, bytes]:
+    """Path -> what may leave of files of patterns that cannot go as they are."""
+    found = {}
+    for v in verdicts:
+        path, entry = v.facts.path, v.facts.entry
+        if path.rpartition("/")[2] in PATTERNS and _in_git(entry) and not mentions.in_path(path):
+            text = without_patterns(texts[entry.oid], mentions)
+            if text is not None:
+                found[path] = text
+    return found
+
+
+def _events(
+    kept: list[Verdict], texts: Mapping[str, bytes], around: Surroundings
+) -> dict[str, bytes]:
+    """Path -> tables of events that refer to stimuli which stay here, without doing so."""
+    found = {}
+    for v in kept:
+        if v.facts.path.endswith("_events.tsv") and _in_git(v.facts.entry):
+            text = without_stimuli(texts[v.facts.entry.oid], around.is_left_out)
+            if text is not None:
+                found[v.facts.path] = text
+    return found
 
 
 def _with_other_ends(
@@ -157,7 +192,7 @@ def _with_other_ends(
             written[entry.path] = b""
             continue
         text = rewritten(entry.path, texts[entry.oid], may, around, mentions)
-        if text is not None and not against(text, v.facts.kind, mentions):
+        if text is not None and not against(entry.path, text, v.facts.kind, mentions):
             written[entry.path] = text
     return written
 
@@ -198,10 +233,11 @@ def _without_mentions(
     kept, denied = [], []
     for v in verdicts:
         content = texts.get(v.facts.entry.oid) if v.facts.entry.key is None else None
-        reason = None if content is None else against(content, v.facts.kind, mentions)
+        path, kind = v.facts.path, v.facts.kind
+        reason = None if content is None else against(path, content, kind, mentions)
         if v.facts.told.labels and mentions.found(" ".join(v.facts.told.labels)):
             reason = TOLD
-        if mentions.in_path(v.facts.path):
+        if mentions.in_path(path):
             reason = NAMED
         if reason:
             denied.append(v._replace(reasons=(reason,)))
@@ -215,6 +251,12 @@ _NO_TABLE = Reason(
     "it is a table whose rows differ in length or whose columns repeat, so nobody can tell whose"
     " a row is",
     "Correct it: as many cells in each row as in the header, each column once",
+)
+
+_NO_PEOPLE = Reason(
+    "table",
+    "its rows are of people, and it has no column participant_id that tells whose",
+    "Call the column participant_id, in lower case and with nothing around it",
 )
 
 

@@ -22,7 +22,10 @@ from .keyed import May, people_may
 from .mentions import Mentions
 
 #: BIDS fields whose value is a path, or a list of them
-REFERENCES = ("IntendedFor", "Sources", "RawSources", "BasedOn", "AssociatedEmptyRoom")
+REFERENCES = (
+    *("IntendedFor", "Sources", "RawSources", "BasedOn", "AssociatedEmptyRoom"),
+    "SpatialReference",
+)
 #: what describes a whole table, not a column of it
 _OF_THE_TABLE = frozenset(("MeasurementToolMetadata",))
 _DESCRIPTION = "dataset_description.json"
@@ -166,6 +169,10 @@ class Surroundings:
             p in self._dataset.everything for p in places
         )
 
+    def is_left_out(self, path: str) -> bool:
+        """Whether a path is in the dataset and not in the release."""
+        return path in self._dataset.all and path not in self._released
+
     def _places(self, reference: str, path: str) -> Iterator[str]:
         """What a reference may mean: BIDS has had several ways to write one."""
         if reference.startswith("bids::"):
@@ -226,7 +233,8 @@ def rewritten(
     Returns
     -------
     bytes or None
-        Empty when nothing of it is left. None also for what is no JSON.
+        Empty when nothing of it is left, or when it describes a table and nobody can tell which
+        columns. None also for other files that are no JSON.
     """
     columns = around.columns(path)
     lower = content.lower()
@@ -236,6 +244,8 @@ def rewritten(
     if columns is None and not interesting:
         return None
     value = _parsed(content)
+    if columns is not None and not isinstance(value, dict):
+        return b""  # which columns it describes nobody can tell
     if value is None:
         return None
     try:

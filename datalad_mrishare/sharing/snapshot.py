@@ -95,7 +95,8 @@ class Snapshot:
     @cached_property
     def looked(self) -> Looked:
         """What contents tell beside their data, of those that could leave."""
-        could = [e for e in self.entries if may_be_looked_into(e)]
+        commons = {pattern for policy in self.policies.values() for pattern in policy.commons}
+        could = [e for e in self.entries if may_be_looked_into(e, commons)]
         memory, path = self.checkout.ours / "looked.json", self.checkout.path
 
         def metadata() -> Mapping[str, Mapping[str, Values]]:

@@ -6,11 +6,16 @@ never copies one: it is written anew, row by row, from what is permitted.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 MISSING = "n/a"
+#: how people call the column that BIDS calls participant_id
+PERSON_COLUMNS = frozenset(
+    "participant_id participant participants subject_id subject subjects subj sub sub_id".split()
+)
 #: BIDS 1.11, "Samples file": a column that must be there, and all that may stand in it
 SAMPLE_TYPE = "sample_type"
 SAMPLE_TYPES = frozenset(
@@ -39,13 +44,26 @@ def is_table(path: str, content: bytes, named: bool) -> bool:
 
     ``named`` says that the path itself names a participant.
     """
-    header = content.partition(b"\n")[0].decode("utf-8-sig", "replace").rstrip("\r").split("\t")
+    header = header_of(content)
     if not named:
-        return "participant_id" in header
+        # also where a person would see a column that a program does not: it is no table then,
+        # and nothing that anybody may have
+        return any(_plain(cell) in PERSON_COLUMNS for cell in header)
     name = PurePosixPath(path).name
     return (name.endswith("_scans.tsv") and "filename" in header) or (
         name.endswith("_sessions.tsv") and "session_id" in header
     )
+
+
+def header_of(content: bytes) -> list[str]:
+    """The cells of the first line that has any."""
+    text = content.decode("utf-8-sig", "replace")
+    line = next((line for line in text.splitlines() if line.strip()), "")
+    return line.split("\t")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]+", "_", name.strip().strip("\"'").casefold())
 
 
 def parse_table(content: bytes) -> Table | None:
@@ -126,6 +144,8 @@ def people_in(content: bytes) -> frozenset[str]:
     """
     lines = content.decode("utf-8-sig", "replace").splitlines()
     rows = [line.split("\t") for line in lines if line.strip()]
-    places = [i for i, name in enumerate(rows[0]) if name == "participant_id"] if rows else []
+    places = (
+        [i for i, name in enumerate(rows[0]) if _plain(name) == "participant_id"] if rows else []
+    )
     labels = (row[i] for row in rows[1:] for i in places if i < len(row))
     return frozenset(f"sub-{label.removeprefix('sub-')}" for label in labels)

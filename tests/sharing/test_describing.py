@@ -272,3 +272,20 @@ def test_sources_that_may_not_be_named(url: str) -> None:
 
 def test_an_account_in_a_url_is_never_named() -> None:
     assert not may_be_named("https://me:secret@xnat.example/x", ["https://me"])
+
+
+def test_descriptions_of_derivatives_tell_no_source_that_stays_here() -> None:
+    path, odd = f"derivatives/fmriprep/{DESCRIPTION}", f"derivatives/x/{DESCRIPTION}"
+    made = {
+        "Name": "fMRIPrep",
+        "DatasetLinks": {"raw": "/srv/hospital/ds", "templates": "../..", "doi": "doi:10.1234/x"},
+        "SourceDatasets": [{"URL": "https://xnat.hospital.example/x"}, {"DOI": "doi:10.1234/x"}],
+    }
+    texts = {path: json.dumps(made).encode(), odd: b'{"DatasetLinks": {"raw": "/srv"},}'}
+    found = describe(tree(path, odd), texts, policy(), Former(), DAY)
+    left = json.loads(found.written[path])
+    assert left["DatasetLinks"] == {"doi": "doi:10.1234/x"}
+    assert left["SourceDatasets"] == [{"DOI": "doi:10.1234/x"}]
+    assert odd not in {e.path for e in found.taken} | found.written.keys()
+    plain = describe(tree(path), {path: b'{"Name": "x"}'}, policy(), Former(), DAY)
+    assert path in {e.path for e in plain.taken}

@@ -233,3 +233,51 @@ def test_a_label_that_goes_on_is_somebody_else() -> None:
     found = tree(texts)
     assert not taken(found) & texts.keys()
     assert not found.written.keys() & texts.keys()
+
+
+@pytest.mark.parametrize("code", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("policy", ["{policy: institution}", "{reach: public, use: GRU}"])
+def test_text_that_nobody_else_reads_stays_here(code: str, policy: str) -> None:
+    texts = {
+        "sub-01/func/sub-01_bold.json": '{"TaskDescription": "sub-03 moved"}'.encode(code),
+        "sub-01/func/sub-01_task-x_events.tsv": "onset\tduration\nsub-03\t1\n".encode(code),
+        "sub-01/beh/sub-01_task-x_beh.tsv": "participant_id\tx\nsub-03\t1\n".encode(code),
+        "task-x_bold.json": '{"like": "sub-03"}'.encode(code),
+    }
+    found = tree(texts, policy)
+    assert not (taken(found) | found.written.keys()) & texts.keys()
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["\nparticipant_id\tx", "Participant_ID\tx", "participant_id \tx", "subject\tx", "x\tSub-ID"],
+)
+@pytest.mark.parametrize("path", ["task-x_events.tsv", "phenotype/moca.tsv", "group.tsv"])
+def test_a_table_of_people_is_one_whatever_its_column_is_called(header: str, path: str) -> None:
+    text = f"{header}\n01\t3\n03\t4\n".encode()
+    found = tree({path: text})
+    assert path not in taken(found)
+    assert b"03" not in found.written.get(path, b"")
+
+
+@pytest.mark.parametrize("text", [b'{"age": {"x": 1},}', b'{"a": 1, "a": 2}', b"[1]", b"\xff"])
+def test_what_describes_columns_and_cannot_be_read_stays_here(text: bytes) -> None:
+    texts = {"participants.tsv": table("participant_id", *PEOPLE), "participants.json": text}
+    found = tree(texts)
+    assert "participants.json" not in taken(found) | found.written.keys()
+
+
+def test_patterns_that_name_nobody_stay() -> None:
+    found = tree({".bidsignore": b"*_extra.tsv\nsub-03/odd/*\n", ".gitattributes": b"sub-03/* x\n"})
+    assert found.written[".bidsignore"] == b"*_extra.tsv\n"
+    assert ".gitattributes" not in taken(found) | found.written.keys()
+    assert ".bidsignore" in taken(tree({".bidsignore": b"*_extra.tsv\n"}))
+
+
+def test_events_do_not_refer_to_stimuli_that_stay_here() -> None:
+    events = "sub-01/func/sub-01_task-x_events.tsv"
+    text = b"onset\tduration\tstim_file\n1\t2\thouse.png\n3\t4\telsewhere.png\n"
+    texts = {events: text, "stimuli/house.png": b"words"}
+    assert tree(texts).written[events] == text.replace(b"house.png", b"n/a")
+    found = tree(texts, '{policy: institution, commons: ["stimuli/*"]}')
+    assert {events, "stimuli/house.png"} <= taken(found)

@@ -101,6 +101,10 @@ HERE = "func/sub-01_bold.nii.gz"
         ({"Sources": [f"bids::sub-03/{GONE}"], "x": 1}, {"x": 1}),
         ({"Sources": f"bids::sub-03/{GONE}"}, {}),
         ({"RawSources": [f"sub-01/{HERE}", f"sub-03/{GONE}"]}, {"RawSources": [f"sub-01/{HERE}"]}),
+        (
+            {"SpatialReference": [f"sub-01/{HERE}", f"sub-03/{GONE}"]},
+            {"SpatialReference": [f"sub-01/{HERE}"]},
+        ),
         ({"IntendedFor": HERE}, None),
         ({"IntendedFor": [HERE, "anat/sub-01_T1w.nii.gz"]}, None),
         ({"IntendedFor": f"bids::sub-03/{GONE}"}, {"IntendedFor": []}),
