@@ -28,6 +28,8 @@ _CHECKSUM = re.compile(
 )
 #: hashlib has these under other names
 _HASHES = {"SHA256": "sha256", "SHA512": "sha512", "SHA1": "sha1", "MD5": "md5"}
+#: digits of a checksum in a key: those of MD5
+_SHORTEST = 32
 _MIXED = "0123456789zqjxkmvwgpfZQJXKMVWGPF"
 
 
@@ -69,6 +71,21 @@ def is_checksum(key: str) -> bool:
 @lru_cache(maxsize=64)
 def _is_checksum(backend: str) -> bool:
     return _CHECKSUM.fullmatch(backend) is not None
+
+
+def content_named(key: str) -> str:
+    """What all keys have in common that one checksum gives to a content: it alone.
+
+    An extension, or none, is what the first file with that content was called.
+
+    >>> digest = "0cc175b9c0f1b6a831c399e269772661"
+    >>> content_named(f"MD5E-s5--{digest}.nii.gz") == content_named(f"MD5-s5--{digest}") == digest
+    True
+    >>> content_named("WORM-s9-m1--ab.nii.gz")
+    'WORM-s9-m1--ab.nii.gz'
+    """
+    digest = key.partition("--")[2].partition(".")[0]
+    return digest if len(digest) >= _SHORTEST and is_checksum(key) else key
 
 
 def is_empty(key: str) -> bool:

@@ -23,7 +23,7 @@ from ..privacy.told import DICOM, Told, in_words
 from ..provenance.bids import bids_name
 from ..provenance.participants import participants_in_path
 from ..repo.collector import collector_at_rest
-from ..repo.keys import is_checksum
+from ..repo.keys import content_named, is_checksum
 from ..repo.trees import Entry
 from .anonymous import against_anonymous, claims_anonymous, counts_anonymous
 from .clearance import clearance_by_told
@@ -383,9 +383,10 @@ def decide(facts: Iterable[Facts], judge: Judge) -> list[Verdict]:
             tuple.__new__(Verdict, (f if f.origin is None else judge.meant(f), judge.judge(f)))
             for f in facts
         ]
-    if judge.policy.own:
-        return _one_per_content(verdicts)
-    return _one_per_content(_refuse_duplicates(verdicts))
+        contents = _contents(verdicts)
+    if not judge.policy.own:
+        verdicts = _refuse_duplicates(verdicts, contents)
+    return _one_per_content(verdicts, contents)
 
 
 def hold_back(
@@ -400,14 +401,13 @@ def hold_back(
     is_there : callable
         Whether a file is at the sibling; there it stays until somebody has decided.
     """
-    return _one_per_content(
-        [
-            v._replace(reasons=(UNDECIDED,))
-            if v.permit and v.facts.path in waiting and not is_there(v.facts.entry)
-            else v
-            for v in verdicts
-        ]
-    )
+    held = [
+        v._replace(reasons=(UNDECIDED,))
+        if v.permit and v.facts.path in waiting and not is_there(v.facts.entry)
+        else v
+        for v in verdicts
+    ]
+    return _one_per_content(held, _contents(held))
 
 
 _IMAGE_EXTENSIONS = frozenset((".nii", ".nii.gz", ".dcm", ".mgz"))
@@ -415,26 +415,30 @@ _IMAGE_EXTENSIONS = frozenset((".nii", ".nii.gz", ".dcm", ".mgz"))
 _TRIVIAL = 4096
 
 
-def _refuse_duplicates(verdicts: list[Verdict]) -> list[Verdict]:
+def _refuse_duplicates(verdicts: list[Verdict], contents: list[str]) -> list[Verdict]:
     """Refuse images that stand under disjoint participants."""
-    times = Counter(v.facts.entry.key for v in verdicts)
+    times = Counter(contents)
     people: dict[str, set[frozenset[str]]] = defaultdict(set)
-    for v in verdicts:
-        key = v.facts.entry.key
-        if key and times[key] > 1 and v.facts.participants and _is_image(v.facts):
+    for v, content in zip(verdicts, contents, strict=True):
+        if content and times[content] > 1 and v.facts.participants and _is_image(v.facts):
             # by lineage each of the paths is of everyone whom any of them names
-            people[key].add(participants_in_path(v.facts.path) or v.facts.participants)
+            people[content].add(participants_in_path(v.facts.path) or v.facts.participants)
     doubled = {
-        key
-        for key, groups in people.items()
+        content
+        for content, groups in people.items()
         if len(groups) > 1 and not frozenset.intersection(*groups)
     }
     if not doubled:
         return verdicts
     return [
-        v._replace(reasons=(*v.reasons, _DUPLICATE)) if v.facts.entry.key in doubled else v
-        for v in verdicts
+        v._replace(reasons=(*v.reasons, _DUPLICATE)) if content in doubled else v
+        for v, content in zip(verdicts, contents, strict=True)
     ]
+
+
+def _contents(verdicts: list[Verdict]) -> list[str]:
+    """What each file holds, as far as its key tells; empty for those in git."""
+    return [((key := v.facts.entry.key) and content_named(key)) or "" for v in verdicts]
 
 
 def _is_image(facts: Facts) -> bool:
@@ -442,15 +446,15 @@ def _is_image(facts: Facts) -> bool:
     return large and bids_name(facts.path).extension in _IMAGE_EXTENSIONS
 
 
-def _one_per_content(verdicts: list[Verdict]) -> list[Verdict]:
-    """Deny a key everywhere when it is denied anywhere."""
+def _one_per_content(verdicts: list[Verdict], contents: list[str]) -> list[Verdict]:
+    """Deny a content everywhere when it is denied anywhere."""
     denied: dict[str, Verdict] = {}
-    for v in verdicts:
-        if v.reasons and v.facts.entry.key:
-            denied.setdefault(v.facts.entry.key, v)
+    for v, content in zip(verdicts, contents, strict=True):
+        if v.reasons and content:
+            denied.setdefault(content, v)
     result = []
-    for v in verdicts:
-        if not v.reasons and (other := denied.get(v.facts.entry.key or "")) is not None:
+    for v, content in zip(verdicts, contents, strict=True):
+        if not v.reasons and (other := denied.get(content)) is not None:
             reason = Reason("content", _SHARED_CONTENT, other.reasons[0].remedy)
             v = v._replace(reasons=(reason,))
         result.append(v)

@@ -128,6 +128,24 @@ def test_content_that_is_withheld_anywhere_is_withheld_everywhere() -> None:
     assert components(verdicts) == [["content"], ["consent"], ["participant"], []]
 
 
+def test_one_content_may_have_several_keys() -> None:
+    who = judge(INSTITUTION, given("sub-01"), given("sub-03"))
+    digest = "0123456789abcdef" * 4
+    keys = (
+        f"SHA256E-s9999--{digest}.nii.gz",
+        f"SHA256-s9999--{digest}",
+        f"SHA256E-s9999--{digest}",
+    )
+    for key in keys:
+        verdicts = decided(who, entry("sub-02/anat/sub-02_T1w.nii.gz", keys[0]), entry(T1W, key))
+        assert not any(v.permit for v in verdicts), key
+    # both permit, and one of them is not who they are said to be
+    third = "sub-03/anat/sub-03_T1w.nii.gz"
+    assert (
+        components(decided(who, entry(T1W, keys[0]), entry(third, keys[1]))) == [["identity"]] * 2
+    )
+
+
 def test_commons_never_carry_withheld_content() -> None:
     who = judge("{policy: institution, commons: [templates/*]}", given("sub-01"))
     same = entry("sub-02/anat/sub-02_T1w.nii.gz").key
