@@ -148,7 +148,10 @@ def environment(
 
 def _command(argv: Sequence[str]) -> str:
     """The first words of a command, for messages: never its data."""
-    return " ".join(a for a in argv[:4] if "\n" not in a)
+    words = list(argv)
+    while words[1:2] == ["-c"]:  # settings come before what is done
+        del words[1:3]
+    return " ".join(a for a in words[:4] if "\n" not in a)
 
 
 def failure(argv: Sequence[str], cwd: Path | str, code: int, stderr: bytes) -> RepoError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+from ..consent.grants import COMPONENTS
 from ..consent.resolution import Registry
 from .policies import DENY, LEAST_PARTICIPANTS, Policy
 
@@ -21,7 +22,9 @@ def policy_digest(policy: Policy) -> str:
     if policy.min_participants != LEAST_PARTICIPANTS:
         promises.append(f"min_participants {policy.min_participants}")
     promises += [f"opaque {policy.opaque}"] if policy.opaque != DENY else []
-    return _digest("".join((repr(policy.grant), repr(policy.recall), *promises)))
+    # in the order of words and not of sets, which differs from process to process
+    grant = [(name, policy.grant.words(name)) for name in COMPONENTS]
+    return _digest("".join((repr(grant), repr(policy.recall), *promises)))
 
 
 def registry_digest(registry: Registry) -> str:

@@ -76,6 +76,7 @@ def declare(checkout: Checkout, name: str, spec: str, *, dry_run: bool = False) 
     """
     check_name(name)
     require_registered(checkout)
+    checkout.branch()  # a declaration that no branch has is lost with the next checkout
     uncommitted(checkout).refuse()
     with lock(checkout.ours / f"{name}.lock", f"sibling '{name}'"):
         declared = _declared(checkout)
@@ -104,6 +105,8 @@ def read_spec(name: str, spec: str) -> dict[str, Any]:
         document = load_yaml(path.read_text(encoding="utf-8"), spec)
     except UnicodeDecodeError as exc:
         raise InputError(f"is not UTF-8 (byte {exc.start})", where=spec) from exc
+    except OSError as exc:
+        raise InputError(f"cannot be read: {exc.strerror}", where=spec) from exc
     values = document.value
     if not isinstance(values, Mapping):
         raise InputError("a policy is a mapping", where=spec, remedy="See docs/siblings.md")
@@ -317,6 +320,7 @@ def reopen(checkout: Checkout, name: str, *, dry_run: bool = False) -> Reopened:
         When nothing is known of such a sibling.
     """
     require_registered(checkout)
+    checkout.branch()
     if dry_run:
         return _reopen(checkout, name, dry_run)
     uncommitted(checkout).refuse()

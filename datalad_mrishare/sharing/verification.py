@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import socket
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -115,6 +116,11 @@ def _without_account(url: str) -> str:
     return re.sub(r"(?<=//)[^/@]*@", "", url)
 
 
+def _quoted(url: str) -> str:
+    """As a shell wants it, without what only the steward knows."""
+    return shlex.quote(_without_account(url))
+
+
 class Verification:
     """Verifies one sibling.
 
@@ -166,7 +172,7 @@ class Verification:
                         raise SiblingError(
                             f"cannot be cloned: {exc.what}",
                             where=f"sibling '{self.name}'",
-                            remedy=f"See what `git clone {_without_account(url)}` says",
+                            remedy=f"See what this says: git clone {_quoted(url)}",
                         ) from exc
                     self.objects = self._read_objects(clone)
                     kept = self._keep_promises(clone)

@@ -83,9 +83,10 @@ def check_target(path: Path) -> None:
     _refuse_inside(path)
 
 
-def _refuse_inside(path: Path) -> None:
-    if git_succeeds(path, "rev-parse", "--show-toplevel"):
-        top = git_text(path, "rev-parse", "--show-toplevel")
+def _refuse_inside(path: Path, there: Path | None = None) -> None:
+    """``there`` is the directory to ask in where ``path`` is still to be made."""
+    if git_succeeds(there or path, "rev-parse", "--show-toplevel"):
+        top = git_text(there or path, "rev-parse", "--show-toplevel")
         raise InputError(
             f"lies inside the repository {top}",
             where=os.fspath(path),
@@ -114,7 +115,7 @@ def check_pair(source: Path, path: Path) -> None:
     if is_fresh(path):
         parent = next(p for p in path.absolute().parents if p.is_dir())
         if not began(path):
-            _refuse_inside(path if path.is_dir() else parent)
+            _refuse_inside(path, path if path.is_dir() else parent)
         return
     if not has_repository(path):
         raise InputError(
