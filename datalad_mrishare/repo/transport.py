@@ -10,6 +10,10 @@ import re
 from urllib.parse import urlsplit
 
 _UNENCRYPTED = ("http", "ftp", "git", "rsync", "annex+http", "ria+http")
+#: gitremote-helpers(7): the name of a program, and what it is given
+_HELPER = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9+.-]*)::(?P<address>.*)", re.DOTALL)
+#: helpers that run or read whatever their address says
+_ANYTHING = ("ext", "fd")
 _LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|::1)", re.IGNORECASE)
 
 REMEDY = "Give an ssh:// or https:// URL"
@@ -23,6 +27,11 @@ def read_on_the_way(url: str) -> str | None:
     >>> read_on_the_way("http://127.0.0.1:8080/mir"), read_on_the_way("ssh://host/mir")
     (None, None)
     """
+    helper = _HELPER.match(url)
+    if helper and helper["name"].lower() in _ANYTHING:
+        return "is a command of somebody's, and nobody knows where that leads"
+    if helper and "://" in helper["address"]:  # http::http://host, as git takes it, too
+        return read_on_the_way(helper["address"])
     scheme, found, rest = url.partition("://")
     scheme = scheme.lower()
     if not found and re.match(r"[^/:]+::", url):  # a module of an rsync daemon: host::module

@@ -29,6 +29,7 @@ from typing import Any
 
 from ..errors import Refused
 from ..repo.events import DIRECTORY as EVENTS
+from .facts import some_of
 from .planning import Options
 from .plans import Action, Plan
 from .policies import SIBLINGS_FILE, UNITS
@@ -248,6 +249,19 @@ def deviations(
         yield "does not take back all that may not be there any more"
     if (set(written.take_back) & present) - set(plan.take_back):
         yield "takes back what is permitted by now"
+
+
+def more_than_then(
+    written: PlanFile, then: Sequence[Verdict], now: Sequence[Verdict]
+) -> Iterator[str]:
+    """What may go now and might not on the day of the plan, in a sentence: a release names it."""
+    might = {v.facts.path for v in then if v.permit}
+    new = [v for v in now if v.permit and v.facts.path not in might]
+    if new:
+        people = frozenset[str]().union(*(v.facts.participants for v in new))
+        whose = f" of {some_of(people)}" if people else ""
+        what = f"{len(new)} files{whose} may go since"
+        yield f"was made for {written.at}; {what}, and it says nothing of them"
 
 
 def refusals(sentences: Iterable[str], path: Path, name: str) -> list[ProblemReport]:

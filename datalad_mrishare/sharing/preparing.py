@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +35,7 @@ from .noting import notes
 from .planfiles import (
     PlanFile,
     deviations,
+    more_than_then,
     outdated,
     plan_file,
     read_plan,
@@ -242,10 +245,8 @@ class Preparation:
         """A verdict for every file, while git tells what is there."""
         if self.policy.own:
             self.looked = self._meanwhile(self._look_there)
-        resolver = Resolver(self.state.registry, self.options.at, known=self.options.known)
         self._find_linked(self.state.commit, self.policy)
-        everyone = self.state.participants
-        self.judge = Judge(self.policy, resolver, self.options.at, everyone, linked=self.linked)
+        self.judge = self._judge(self.options.at)
         self.verdicts: list[Verdict] = decide(self._facts(), self.judge)
         self.tree: ReleaseTree | None = None
         if not self.policy.own:
@@ -253,6 +254,16 @@ class Preparation:
             self.tree = self._release_tree()
             denied = {v.facts.path: v for v in self.tree.denied}
             self.verdicts = [denied.get(v.facts.path, v) for v in self.verdicts]
+
+    def _judge(self, day: date) -> Judge:
+        resolver = Resolver(self.state.registry, day, known=self.options.known)
+        return Judge(self.policy, resolver, day, self.state.participants, linked=self.linked)
+
+    def _decided_at(self, day: date) -> list[Verdict]:
+        """The verdicts of another day, with all that is known today."""
+        if day == self.options.at:
+            return self.verdicts
+        return decide(self._facts(), self._judge(day))
 
     def _hold_back(self) -> None:
         waiting = {found.path for found in undecided(self._facts(), self.judge.resolver)}
@@ -310,7 +321,10 @@ class Preparation:
         if self.options.new_root:
             found += new_root_problems(self.policy, self.store)
         if self.written and self.options.plan_from:
-            sentences = deviations(self.written, self.verdicts, self.present, self.the_plan)
+            sentences = chain(
+                deviations(self.written, self.verdicts, self.present, self.the_plan),
+                more_than_then(self.written, self._decided_at(self.written.at), self.verdicts),
+            )
             found += refusals(sentences, self.options.plan_from, self.name)
         return found
 

@@ -404,6 +404,23 @@ def test_a_consent_that_ended_between_plan_and_publication(dataset: Path, plan: 
     assert keys_at(mirror(dataset)) == keys_of(dataset, "sub-03")
 
 
+def test_a_consent_that_began_between_plan_and_publication(dataset: Path, plan: Path) -> None:
+    """The release would name them, and those who decided saw nothing of that."""
+    table = f"participant_id\tstate\tform\tfrom\nsub-03\tgiven\t{FORM}\t2026-05-20\n"
+    run(dataset, "git", "rm", "-q", ".datalad/mrishare/consent.tsv")
+    run(dataset, "git", "commit", "-q", "-m", "a new registry")
+    table += f"sub-01\tgiven\t{FORM}\t2026-01-01\n"
+    import_consent(Checkout(dataset), table.encode(), "r.tsv", today=date(2026, 5, 4))
+    publish(dataset, "mir", at=date(2026, 5, 10), dry_run=True, plan_to=plan)
+    assert [u["unit"] for u in json.loads(plan.read_text())["units"]] == ["sub-01"]
+    reports = publish(dataset, "mir", at=date(2026, 5, 20), plan_from=plan)
+    (problem,) = (r for r in reports if isinstance(r, ProblemReport))
+    assert "files of sub-03 may go since" in problem.what
+    assert keys_at(mirror(dataset)) == set()
+    publish(dataset, "mir", at=date(2026, 5, 19), plan_from=plan)
+    assert keys_at(mirror(dataset)) == keys_of(dataset, "sub-01")
+
+
 def test_content_that_is_gone(dataset: Path, plan: Path) -> None:
     run(dataset, "git", "annex", "drop", "--force", "sub-01/anat")
     refused(dataset, plan, "cannot be carried out for sub-01: content of 1 of 2 files")

@@ -14,7 +14,15 @@ from datalad_mrishare.repo.worktree import Checkout
 from datalad_mrishare.sharing.policies import load_policies
 from datalad_mrishare.sharing.siblings import declare
 
-PLAIN = ["http://h/m", "HTTP://h/m", "ftp://h/m", "git://h/m", "rsync://h/m", "annex+http://h/m"]
+PLAIN = [
+    *("http::http://h/m", "HTTP::http://h/m", "ftp::ftp://h/m", "datalad-annex::http://h/m"),
+    "http://h/m",
+    "HTTP://h/m",
+    "ftp://h/m",
+    "git://h/m",
+    "rsync://h/m",
+    "annex+http://h/m",
+]
 FINE = [
     "https://h/m",
     "ssh://h/m",
@@ -22,6 +30,7 @@ FINE = [
     "/srv/m",
     "rsync",
     "file:///srv/m",
+    "datalad-annex::https://h/m",
     "http://127.0.0.1:80/m",
     "http://127.8.9.1/m",
     "http://localhost/m",
@@ -34,6 +43,11 @@ FINE = [
 )
 def test_what_others_could_read(url: str) -> None:
     assert "without encryption" in str(read_on_the_way(url))
+
+
+@pytest.mark.parametrize("url", ["ext::git-remote-http http://h/m", "EXT::nc h", "fd::7"])
+def test_what_nobody_knows(url: str) -> None:
+    assert "nobody knows" in str(read_on_the_way(url))
 
 
 @pytest.mark.parametrize("url", FINE)
