@@ -57,11 +57,14 @@ def exported(ds, dataset, action, checkout, asked):
         whose = (
             f"a release for {asked['to']}" if asked["to"] else "the dataset, for the steward only"
         )
+        status, message = "ok", f"{told.form}: {of} of {whose}, in {target}"
+        if not told.written:
+            status, message = "notneeded", f"{told.form}: no step to tell of, so nothing is written"
         yield record(
             ds,
             action,
-            "ok",
-            f"{told.form}: {of} of {whose}, in {target}",
+            status,
+            message,
             path=str(target),
             type="directory",
             format=told.form,

@@ -263,7 +263,7 @@ class Publish(Interface):
                 jobs=_jobs(jobs),
             )
         except MriShareError as exc:
-            raise InsufficientArgumentsError(str(exc)) from exc
+            raise InsufficientArgumentsError(str(exc)) from None
         ds, _ = open_checkout(dataset, "publish")
         datasets = datasets_below(ds, recursion_limit) if recursive else [ds]
         yield from serve(ds, datasets, ACTION, names, options, _progress)
@@ -326,7 +326,7 @@ def _jobs(jobs):
 
     if jobs is None:
         return 1
-    if not str(jobs).isdigit() or int(jobs) < 1:
+    if not str(jobs).isdecimal() or int(jobs) < 1:
         raise InputError(f"`{jobs}` is not a number of jobs", where="--jobs", remedy="Try -J 2")
     return int(jobs)
 

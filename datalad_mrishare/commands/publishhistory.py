@@ -10,9 +10,13 @@ from .shared import count, record
 def past_records(ds, checkout, action, to, asked):
     """All publications, or one of them decided again."""
     from ..sharing.published import decide_again, find_publication, publications
+    from ..sharing.siblings import must_be_declared
 
     if asked is True:
-        for event in publications(checkout, to):
+        found = publications(checkout, to)
+        if to and not found:
+            must_be_declared(checkout, to)
+        for event in found:
             yield _event(ds, action, event)
         return
     event = find_publication(checkout, str(asked), to)
@@ -35,6 +39,7 @@ def _event(ds, action, event):
         f"{event.get('when')} to {event.get('sibling')}: {count(units, 'unit')},"
         f" {count(number('keys_sent'), 'object')} ({format_size(number('bytes_sent'))}) sent,"
         f" {number('keys_taken_back')} taken back, digest {str(event.get('keys_digest'))[:12]}"
+        f" ({os.path.basename(event['path'])})"
     )
     if event.get("new_root") is True:
         message += "; its history began afresh"

@@ -76,7 +76,7 @@ def _serve_one(ds, action, names, options, progress, budgets, is_top):
 
     checkout = Checkout(Path(ds.path))
     if not is_top and not is_registered(checkout.path):
-        said = "is not registered, so nothing of it is published"
+        said = f"{ds.path}: is not registered, so nothing of it is published"
         yield record(ds, action, "notneeded", said)
         return
     try:
@@ -88,7 +88,7 @@ def _serve_one(ds, action, names, options, progress, budgets, is_top):
         yield record(ds, action, "notneeded", "no sibling is declared")
     for name in dict.fromkeys(names) or declared:
         if not is_top and name not in declared:
-            said = f"declares no sibling '{name}', so nothing of it goes there"
+            said = f"{ds.path}: declares no sibling '{name}', so nothing of it goes there"
             yield record(ds, action, "notneeded", said, to=name)
             continue
         yield from _publish(ds, checkout, action, name, options, progress(name), budgets)

@@ -106,8 +106,8 @@ class Register(Interface):
             with _Bars() as bars:
                 report = register(target, origin, dry_run=bool(dry_run), progress=bars)
         except MriShareError as exc:
-            message = ("%s", str(exc))
-            yield _record(target, "error", message=message, remedy=exc.remedy)
+            fields = {"what": exc.what, "where": exc.where, "remedy": exc.remedy}
+            yield _record(target, "error", message=str(exc), refds=str(target), **fields)
             return
         yield from _records(report, bool(dry_run))
 
@@ -158,7 +158,7 @@ def _records(report, dry_run):
             refds=str(report.path),
             finding=finding.kind.value,
             remedy=finding.remedy,
-            message=("%s. %s", finding.what, finding.remedy),
+            message=f"{finding.what}. {finding.remedy}",
         )
     for name in report.locked:
         remedy = f"datalad mrishare-sibling {name} --policy PRESET"
@@ -169,7 +169,7 @@ def _records(report, dry_run):
             name=name,
             refds=str(report.path),
             remedy=remedy,
-            message=("remote %r has no policy and is locked. Declare one: %s", name, remedy),
+            message=f"remote {name!r} has no policy and is locked. Declare one: {remedy}",
         )
     yield _summary(report, dry_run)
 
@@ -187,7 +187,7 @@ def _summary(report, dry_run):
         added=[os.fsencode(p).decode("utf-8", "backslashreplace") for p in report.added],
         counts=report.counts,
         findings=len(report.findings),
-        message=("%s", summary(report, dry_run=dry_run)),
+        message=summary(report, dry_run=dry_run),
         **extra,
     )
 

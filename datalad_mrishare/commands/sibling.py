@@ -121,6 +121,7 @@ def _reopened(ds, undone, dry_run):
     message = (
         f"{undone.name}: {'would be ' if dry_run else ''}OPEN: {what}. Plain git, git-annex and"
         " datalad commands now send it anything, whatever participants consented to."
-        f" Close it again: datalad mrishare-sibling {undone.name} --policy PRESET"
+        f" Close it again while it is empty: datalad mrishare-sibling {undone.name} --policy"
+        " PRESET. What has received anything takes no release any more: make a fresh sibling"
     )
     return record(ds, ACTION, "ok", message, **fields)

@@ -65,6 +65,7 @@ if [ "$1" = "$2" ]; then
         if [ "$(place "$(git config "remote.$name.url")")" = "$there" ]; then exit 1; fi
     done || {{
         echo "mrishare: this is where a locked remote leads, it has no sharing policy." >&2
+        echo "Declare one: datalad mrishare-sibling NAME --policy PRESET (git remote -v)" >&2
         exit 1
     }}
 fi

@@ -77,7 +77,8 @@ def explain(
             raise InputError(
                 "is not committed in this dataset",
                 where=asked or str(checkout.path),
-                remedy="Register it: datalad mrishare-register",
+                remedy="Look for the spelling: git ls-files. What is new is registered from the top"
+                " of the dataset: datalad mrishare-register",
             )
         for verdict in found:
             note = _note(state, policy, verdict, waiting)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,9 @@ from .registry import read_file_at
 from .samples import Rows, Sample, make_sample, read_people
 from .snapshot import Snapshot
 from .verdicts import Judge, Verdict, decide
+
+#: files that are named one by one
+_FEW = 3
 
 Promised = dict[FileSystem | None, int]
 
@@ -143,7 +147,21 @@ class Planning:
         known = {names.get(u, u) for uuids in places for u in uuids if u != checkout.uuid}
         if not known:
             return "no copy is known anywhere"
-        return f"known copies: {', '.join(sorted(known))}; get them first: datalad get {unit.name}"
+        get = f"cd {shlex.quote(str(checkout.path))} && datalad get {self._absent(unit)}"
+        return f"known copies: {', '.join(sorted(known))}; get them first: {get}"
+
+    def _absent(self, unit: Unit) -> str:
+        """What to get for a unit, as a shell wants it: a few files, or directories at the top."""
+        paths = sorted(self._paths[key] for key in unit.absent)
+        if len(paths) > _FEW:
+            paths = sorted({path.partition("/")[0] for path in paths})
+        return shlex.join(paths)
+
+    @cached_property
+    def _paths(self) -> dict[str, str]:
+        """A path of each key."""
+        entries = (v.facts.entry for v in self.verdicts)
+        return {e.key: e.path for e in entries if e.key}
 
     def _wishes(self, only: Mapping[str, Sequence[str]] | None) -> Wishes:
         asked, sample = self.options, self.sample

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from difflib import get_close_matches
 from fractions import Fraction
 from functools import lru_cache
 from importlib.resources import files
@@ -368,6 +369,12 @@ def policy_of(policies: Mapping[str, Policy], name: str) -> Policy:
     SiblingError
         When none is declared.
     """
+    if near := get_close_matches(name, policies, n=1) if name not in policies else []:
+        raise SiblingError(
+            "has no policy, so nothing may go there",
+            where=f"sibling '{name}'",
+            remedy=f"Did you mean '{near[0]}'?",
+        )
     if name not in policies:
         raise SiblingError(
             "has no policy, so nothing may go there",

@@ -55,6 +55,7 @@ from .reports import (
     UnitReport,
 )
 from .settled import Settled, Told, keep_settled, next_day, read_settled
+from .siblings import must_be_declared
 from .snapshot import Basis, Snapshot, dataset_id, read_basis, require_registered, take_snapshot
 from .stores import Store, open_store
 from .subdatasets import Linked, linked_subdatasets
@@ -100,8 +101,7 @@ class Preparation:
     def _must_be_declared(self) -> None:
         """Look before a lock is made in its name."""
         require_registered(self.checkout)
-        content = read_file_at(self.checkout, "HEAD", SIBLINGS_FILE)
-        policy_of(load_policies(content.decode("utf-8", "replace") if content else None), self.name)
+        must_be_declared(self.checkout, self.name)
 
     # -- nothing new
 

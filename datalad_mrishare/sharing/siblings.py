@@ -36,7 +36,15 @@ from ..repo.remotes import (
 )
 from ..repo.worktree import Checkout
 from .addresses import address_of, fresh_sibling, refuse_tree, refuse_unserved
-from .policies import SIBLINGS_FILE, Policy, check_name, load_policies, parse_policy, presets
+from .policies import (
+    SIBLINGS_FILE,
+    Policy,
+    check_name,
+    load_policies,
+    parse_policy,
+    policy_of,
+    presets,
+)
 from .preflight import leading_to
 from .registry import read_file_at, uncommitted
 from .snapshot import dataset_id, require_registered
@@ -381,6 +389,12 @@ def _enable(checkout: Checkout, name: str, address: Address) -> None:
     words = [f"{k}={v}" for k, v in (address.storage or {}).items() if k not in fixed]
     annex(checkout.path, "enableremote", name, *words, env=checkout.identity)
     git(checkout.path, "config", f"remote.{name}.annex-verified", "verified")
+
+
+def must_be_declared(checkout: Checkout, name: str) -> None:
+    """Raise :class:`SiblingError` unless a committed policy declares ``name``."""
+    content = read_file_at(checkout, "HEAD", SIBLINGS_FILE) or b""
+    policy_of(load_policies(content.decode("utf-8", "replace")), name)
 
 
 def declared_names(checkout: Checkout) -> tuple[str, ...]:

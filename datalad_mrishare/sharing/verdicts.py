@@ -306,7 +306,8 @@ _REMEDIES = {
     "region": "A consent for that region, or a policy with a narrower one",
     "duty": "Recipients who promise it: add it to the policy's `duty` once they do",
     "until": "A renewed consent, or a sibling that can be recalled",
-    "deid": "Remove what identifies (deface an image), or a policy that asks for less",
+    "deid": "Remove what identifies (deface an image) and say so: datalad mrishare-attest PATH"
+    " --deid WORD --evidence TEXT. Or a policy that asks for less",
 }
 
 

@@ -52,7 +52,8 @@ def test_what_was_published(dataset: Path) -> None:
     assert first["keys_digest"] == digest(keys_of(dataset, *BOTH))
     assert Path(first["path"]).is_file() and first["unit"] == "participant"
     assert [r["when"] for r in every] == sorted(r["when"] for r in every)
-    assert past(dataset, "nowhere") == []
+    (error,) = past(dataset, "mri", code=1)
+    assert error["remedy"] == "Did you mean 'mir'?"
     assert "refs/heads/main" in run(dataset, "git", "for-each-ref"), "nothing else happened"
 
 
