@@ -39,7 +39,7 @@ from .snapshot import Snapshot
 from .verdicts import Verdict
 
 SCHEMA = "mrishare-plan-1"
-AGAIN = "Plan again: datalad mrishare-publish --to {} --plan-to {}"
+AGAIN = "Plan again: datalad mrishare-publish --to {} --plan-to FILE"
 _OPTIONS = {"budget", "unit", "select", "first", "balance"}
 #: what can differ -> how it is called in a message
 _STATE = {"registry": "the forms or records", "siblings": "the policies", "tree": "the dataset"}
@@ -266,5 +266,5 @@ def more_than_then(
 
 def refusals(sentences: Iterable[str], path: Path, name: str) -> list[ProblemReport]:
     """A report for each sentence about a plan file."""
-    remedy = AGAIN.format(name, path)
+    remedy = AGAIN.format(name)
     return [ProblemReport(sentence, str(path), remedy) for sentence in sentences]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -211,7 +212,7 @@ def _refuse_missing(checkout: Checkout, plan: Sealing) -> None:
             raise Refused(
                 "is a declared input, and its content is not in this dataset",
                 where=content.path,
-                remedy=f"Get it first: datalad get {content.path}",
+                remedy=f"Get it first: datalad get {shlex.quote(content.path)}",
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -202,7 +203,7 @@ def require_registered(checkout: Checkout) -> None:
         raise NotRegistered(
             "is not registered, so nobody knows whose data is in it",
             where=str(checkout.path),
-            remedy=f"Register it: datalad mrishare-register {checkout.path}",
+            remedy=f"Register it: datalad mrishare-register {shlex.quote(str(checkout.path))}",
         )
 
 
