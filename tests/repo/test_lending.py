@@ -43,7 +43,7 @@ def thing(tmp_path: Path) -> Path:
 @pytest.fixture
 def elsewhere() -> Iterator[Path]:
     """A directory on another file system."""
-    for place in ("/dev/shm", "/run"):
+    for place in ("/dev/shm", "/var/tmp", "/run"):
         if os.path.isdir(place) and os.stat(place).st_dev != os.stat(tempfile.gettempdir()).st_dev:
             try:
                 path = Path(tempfile.mkdtemp(dir=place))
