@@ -210,10 +210,11 @@ def _traces(ds, checkout, asked):
 
 def _held(ds, checkout, participant):
     from ..sharing.snapshot import take_snapshot
-    from ..sharing.tracing import held_of
+    from ..sharing.tracing import held_of, untold
 
-    found = held_of(take_snapshot(checkout), participant)
-    yield from held_records(ds, ACTION, participant, found)
+    state = take_snapshot(checkout)
+    found = held_of(state, participant)
+    yield from held_records(ds, ACTION, participant, found, untold(state))
 
 
 def _derive(ds, checkout, outputs, inputs, told, dry_run):

@@ -60,8 +60,10 @@ def _step(step):
     }
 
 
-def held_records(ds, action, participant, found):
-    """A record for each content of a participant, then the sum."""
+def held_records(ds, action, participant, found, untold):
+    """A record for each content of a participant, then the sum; ``untold`` are files of whom
+    nobody knows.
+    """
     from ..sharing.tracing import counts
 
     for one in found:
@@ -88,6 +90,8 @@ def held_records(ds, action, participant, found):
     numbers = counts(found)
     said = ", ".join(f"{number} {kind}" for kind, number in numbers.items() if number)
     message = f"{participant}: {count(len(found), 'content')}" + (f" ({said})" if said else "")
+    if untold:
+        message += f"; of {count(untold, 'file')} nobody can tell whose data they hold"
     yield record(
         ds,
         action,
@@ -96,6 +100,7 @@ def held_records(ds, action, participant, found):
         outcome="summary",
         participant=participant,
         counts=dict(numbers),
+        untold=untold,
     )
 
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from ..errors import InputError
 from ..provenance.activities import IN_GIT, Activity
 from ..provenance.evidence import Evidence
 from ..provenance.graph import Lineage
 from ..provenance.participants import participants_in_path
+from ..repo.keys import Objects
+from .below import Level, levels_below
 from .facts import Kind
 from .origins import is_describing, node_of
 from .plans import natural
@@ -173,7 +176,8 @@ class Held:
 def held_of(state: Snapshot, participant: str) -> list[Held]:
     """Everything that holds data of a participant, in every version that is still somewhere.
 
-    Files in git count in every version: git keeps them all.
+    What is in installed subdatasets counts, too. Files in git count in every version: git keeps
+    them all.
 
     Raises
     ------
@@ -188,13 +192,14 @@ def held_of(state: Snapshot, participant: str) -> list[Held]:
     tables = {n for n in rows if who in people_in(texts.get(facts[n].entry.oid, b""))}
     nodes = {n for f in every if who in f.participants and (n := node_of(f.entry))}
     nodes |= lineage.of(who) | tables
+    top = Level(state.entries, state.logs.locations, Objects(state.checkout.objects))
+    levels = [top, *levels_below(state.checkout.path, state.entries)]
     now: dict[str | None, list[str]] = {}
-    for entry in state.entries:
+    for entry in chain.from_iterable(level.entries for level in levels):
         now.setdefault(node_of(entry), []).append(entry.path)
-    locations = state.logs.locations
     found = []
     for node in nodes:
-        copies = len(locations.get(node, ()))
+        copies = 0 if node.startswith(IN_GIT) else max(level.copies(node) for level in levels)
         if not (copies or node.startswith(IN_GIT) or node in now) or _ours(lineage, node):
             continue
         paths = lineage.paths(node)
@@ -218,6 +223,12 @@ def held_of(state: Snapshot, participant: str) -> list[Held]:
             )
         )
     return sorted(found, key=lambda h: (_ORDER.index(h.kind), natural(h.path), h.node))
+
+
+def untold(state: Snapshot) -> int:
+    """How many files of the dataset nobody can tell whose data they hold: they may be anybody's."""
+    nodes = {node for entry in state.entries if (node := node_of(entry)) is not None}
+    return sum(state.lineage.opaque(node) is not None for node in nodes)
 
 
 def _theirs(participant: str, paths: Sequence[str]) -> str:

@@ -137,6 +137,28 @@ def test_everything_of_one_in_every_version_and_nothing_of_the_others(dataset: P
 
 
 @pytest.mark.slow
+def test_what_subdatasets_hold_is_everything_of_one_too(dataset: Path) -> None:
+    below = dataset / "derivatives/own"
+    run(dataset, "git", "init", "--quiet", str(below))
+    run(below, "git", "annex", "init", "--quiet")
+    (below / "sub-02").mkdir()
+    (below / "sub-02/map.nii.gz").write_bytes(b"a map")
+    run(below, "git", "annex", "add", "--quiet", "--force-large", ".")
+    run(below, "git", "commit", "--quiet", "-m", "map")
+    run(dataset, "git", "submodule", "--quiet", "add", "./derivatives/own", "derivatives/own")
+    # what is not in the log yet is here all the same
+    here = "sub-02/func/sub-02_task-new_bold.nii.gz"
+    (dataset / here).write_bytes(b"new")
+    quiet = ("git", "-c", "annex.alwayscommit=false", "annex", "add", "--quiet", here)
+    run(dataset, *quiet)
+    run(dataset, "git", "commit", "--quiet", "-m", "own")
+    held = {r["path"].removeprefix(f"{dataset}/"): r for r in asked(dataset, of="sub-02")[:-1]}
+    map_ = held["derivatives/own/sub-02/map.nii.gz"]
+    assert map_["current"] and map_["copies"] == 1
+    assert held[here]["copies"] == 1
+
+
+@pytest.mark.slow
 def test_what_was_made_outside_is_recorded_and_counts(dataset: Path) -> None:
     out = dataset / "derivatives/outside/map_bold.nii.gz"
     out.parent.mkdir(parents=True)
