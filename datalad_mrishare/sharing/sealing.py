@@ -26,7 +26,7 @@ from ..provenance.statements import Content, Seal
 from ..repo.locks import lock
 from ..repo.process import git_succeeds, git_text
 from ..repo.sealed import Repeated, repeat, sealed_clone
-from ..repo.trees import Entry, read_tree
+from ..repo.trees import GITLINK, Entry, read_tree
 from ..repo.worktree import Checkout
 from .facts import Kind, facts_of
 from .origins import node_of
@@ -96,6 +96,7 @@ def plan_sealing(checkout: Checkout, asked: str) -> tuple[Snapshot, Sealing]:
         and not e.path.startswith(".datalad/")
     ]
     declared = frozenset(activity.inputs)
+    _refuse_inputs_below(state, before, declared)
     tools = {e.key for e in (*before, *after) if e.key and e.path.startswith(_TOOLS)}
     inputs = [e for e in before if node_of(e) in declared]
     lent = {e.key for e in inputs if e.key} | tools
@@ -133,6 +134,23 @@ def _run(state: Snapshot, asked: str) -> Activity:
         where=asked,
         remedy="See which command made a file: datalad mrishare-provenance PATH",
     )
+
+
+def _refuse_inputs_below(
+    state: Snapshot, before: Sequence[Entry], declared: Collection[str]
+) -> None:
+    """The clone has no subdatasets, so a run that read one would fail for no fault of its own."""
+    links = [f"{e.path}/" for e in before if e.mode == GITLINK]
+    here = {node_of(e) for e in before}
+    for node in sorted(set(declared) - here) if links else ():
+        for path in state.lineage.paths(node):
+            if path.startswith(tuple(links)):
+                raise InputError(
+                    "is a declared input in a subdataset, and sealing has none of these",
+                    where=path,
+                    remedy="Say what is known of the outputs: datalad mrishare-provenance OUTPUTS"
+                    " --derived-from INPUTS --by TEXT",
+                )
 
 
 #: an absolute path as a shell would have it, also below a home
@@ -192,6 +210,7 @@ def seal(checkout: Checkout, asked: str, *, today: date, dry_run: bool = False) 
             return Sealed(plan, "planned")
         _refuse_missing(checkout, plan)
         with sealed_clone(checkout, plan.parent, plan.lent, plan.hidden) as clone:
+            _make_room(clone, plan.outputs)
             done = repeat(clone, commit, (fd,))
             came_out = {e.path: node_of(e) for e in read_tree(clone, done.commit)}
         result = _compared(plan, done, came_out)
@@ -202,6 +221,15 @@ def seal(checkout: Checkout, asked: str, *, today: date, dry_run: bool = False) 
             new = Seal(new_token(), commit, plan.outputs, plan.inputs, today)
             (statement,) = save_statements(checkout, [new], f"Seal the run of {commit[:10]}")
         return Sealed(plan, "sealed", statement=statement)
+
+
+def _make_room(clone: Path, outputs: Iterable[Content]) -> None:
+    """Directories for the outputs: where they were empty then, no commit tells of them."""
+    top = clone.resolve()
+    for directory in {(clone / content.path).parent for content in outputs}:
+        nearest = next(p for p in (directory, *directory.parents) if os.path.lexists(p))
+        if nearest.is_dir() and nearest.resolve().is_relative_to(top):
+            directory.mkdir(parents=True, exist_ok=True)
 
 
 def _refuse_missing(checkout: Checkout, plan: Sealing) -> None:

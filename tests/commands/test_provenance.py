@@ -217,12 +217,25 @@ def ran(dataset: Path, cmd: str, *inputs: str, output: str) -> str:
     return run(dataset, "git", "rev-parse", "HEAD").strip()
 
 
+def below_ran(dataset: Path) -> str:
+    """A run with an input in a subdataset."""
+    raw = dataset / "raw"
+    run(dataset, "datalad", "create", "-d", ".", "raw")
+    (raw / "sub-05").mkdir()
+    (raw / "sub-05/x.dat").write_bytes(b"of somebody")
+    run(dataset, "datalad", "save", "-r", "-m", "raw")
+    return ran(dataset, "cat raw/sub-05/x.dat > five.dat", "raw/sub-05/x.dat", output="five.dat")
+
+
 def test_sealing(dataset: Path) -> None:
     """One dataset for all, as each run takes seconds."""
     honest = ran(dataset, f"cat {ONE} {TWO} > sum.dat", ONE, TWO, output="sum.dat")
     lying = ran(dataset, f"cat {ONE} {TWO} > lie.dat", ONE, output="lie.dat")
     random = ran(dataset, f"cat {ONE} > r.dat; date +%N >> r.dat", ONE, output="r.dat")
     table = ran(dataset, "cat participants.tsv > p.dat", ONE, output="p.dat")
+    (dataset / "new/one").mkdir(parents=True)  # no commit knows of an empty directory
+    deep = ran(dataset, f"cat {ONE} > new/one/a.dat", ONE, output="new/one/a.dat")
+    below = below_ran(dataset)
     before = run(dataset, "git", "rev-parse", "HEAD").strip()
     left = dataset / ".git/mrishare/seal/clone/left"
     left.mkdir(parents=True)  # of a killed one
@@ -237,6 +250,10 @@ def test_sealing(dataset: Path) -> None:
     assert found[table]["undeclared"] == ["participants.tsv"]
     assert (found[random]["outcome"], found[random]["different"]) == ("different", ["r.dat"])
 
+    (refused,) = asked(dataset, seal=below)
+    assert refused["status"] == "error" and "in a subdataset" in refused["message"], refused
+
+    assert asked(dataset, seal=deep)[0]["outcome"] == "sealed"
     (done,) = asked(dataset, seal=honest[:10])
     assert (done["status"], done["outcome"]) == ("ok", "sealed")
     held = json.loads(run(dataset, "git", "cat-file", "blob", f"HEAD:{done['statement']}"))
