@@ -5,6 +5,7 @@ A kind that cannot be served is refused here, with what to make instead.
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -103,13 +104,13 @@ def _address_of_storage(checkout: Checkout, remote: Remote, where: str) -> Addre
             f"is encrypted ({settings.get('encryption')}), and an encrypted special remote cannot"
             " be cloned from",
             where=where,
-            remedy=_beside(remote.name),
+            remedy=_beside(remote.name, checkout.path),
         )
     if chunk := settings.get("chunk") or settings.get("chunksize"):
         raise SiblingError(  # git-remote-annex puts its manifest there in chunks, and finds none
             f"keeps content in chunks ({chunk}), and such a special remote cannot be cloned from",
             where=where,
-            remedy=_beside(remote.name),
+            remedy=_beside(remote.name, checkout.path),
         )
     if settings.get("versioning") == "yes":
         raise SiblingError(
@@ -147,9 +148,9 @@ def _must_be_web(checkout: Checkout, url: str, remote: Remote, where: str) -> No
     must_take_content(checkout.path, remote.name, checkout.identity)
 
 
-def _beside(storage: str) -> str:
+def _beside(storage: str, base: Path) -> str:
     """How to share through encrypted storage."""
-    name = f"{storage}-release"
+    name = f"{storage}{fresh_end(base, storage)}"
     return (
         "Let a git repository stand beside it, for names and history: git init --bare DIR"
         f" && git remote add {name} DIR"
@@ -238,43 +239,51 @@ def refuse_tree(settings: Mapping[str, str], where: str) -> None:
         )
 
 
-def fresh_sibling(address: Address, name: str, base: Path) -> str:
+def fresh_end(base: Path, *names: str) -> str:
+    """What to put behind ``names`` so that no remote is called so: ``-release``, ``-release2``."""
+    known = remotes(base)
+    ends = (f"-release{number}" for number in itertools.count(2))
+    every = itertools.chain(("-release",), ends)
+    return next(end for end in every if known.keys().isdisjoint(f"{name}{end}" for name in names))
+
+
+def fresh_sibling(address: Address, name: str, base: Path, end: str) -> str:
     """The commands for an empty sibling of the same kind beside this one, ``NAME-release``."""
     stored = address.storage_place(base)
-    content = fresh_storage(address, stored) if stored else None
+    content = fresh_storage(address, stored, end) if stored else None
     if address.content_only and content:
         return content
-    url, place = f"{address.url.rstrip('/')}-release", address.place(base)
+    url, place = f"{address.url.rstrip('/')}{end}", address.place(base)
     make = f"git init --bare {shlex.quote(url)}"
     if place is None:
         there = "" if content else f" ({commands(name)})"
         url, make = "URL", f"make an empty repository there{there}"
     if isinstance(place, SshPlace):
         port = f"-p {place.port} " if place.port else ""
-        path = shlex.quote(f"{place.path.rstrip('/')}-release")
+        path = shlex.quote(f"{place.path.rstrip('/')}{end}")
         make = f"ssh {port}{place.host} git init --bare {shlex.quote(path)}"
-    make += f" && git remote add {name}-release {shlex.quote(url)}"
+    make += f" && git remote add {name}{end} {shlex.quote(url)}"
     if content and address.storage:
-        depends = f"remote.{name}-release.datalad-publish-depends"
-        make += f" && {content} && git config {depends} {address.storage['name']}-release"
+        depends = f"remote.{name}{end}.datalad-publish-depends"
+        make += f" && {content} && git config {depends} {address.storage['name']}{end}"
     return make
 
 
-def fresh_storage(address: Address, place: Place) -> str:
+def fresh_storage(address: Address, place: Place, end: str) -> str:
     """The commands for another special remote beside this one, which is at ``place``."""
     settings = dict(address.storage or {})
-    name = f"{settings.pop('name')}-release"
+    name = f"{settings.pop('name')}{end}"
     settings.pop("uuid")
     if isinstance(place, CloudPlace):
         key = "bucket" if place.kind == "S3" else "url"
-        settings[key] = f"{settings[key].rstrip('/')}-release"
+        settings[key] = f"{settings[key].rstrip('/')}{end}"
         make = ""
     elif isinstance(place, SshPlace):
-        settings["rsyncurl"] = f"{settings['rsyncurl'].rstrip('/')}-release"
-        fresh = f"{place.path.rstrip('/')}-release"
+        settings["rsyncurl"] = f"{settings['rsyncurl'].rstrip('/')}{end}"
+        fresh = f"{place.path.rstrip('/')}{end}"
         make = f"ssh {place.host} mkdir {shlex.quote(shlex.quote(fresh))} && "
     else:
-        settings["directory" if "directory" in settings else "rsyncurl"] = f"{place}-release"
-        make = f"mkdir {shlex.quote(f'{place}-release')} && "
+        settings["directory" if "directory" in settings else "rsyncurl"] = f"{place}{end}"
+        make = f"mkdir {shlex.quote(f'{place}{end}')} && "
     words = make_commands(name, settings)
     return make + " && ".join(shlex.join(["git", "annex", *command]) for command in words)

@@ -35,7 +35,7 @@ from ..repo.remotes import (
     remove_remote,
 )
 from ..repo.worktree import Checkout
-from .addresses import address_of, fresh_sibling, refuse_tree, refuse_unserved
+from .addresses import address_of, fresh_end, fresh_sibling, refuse_tree, refuse_unserved
 from .policies import (
     SIBLINGS_FILE,
     Policy,
@@ -282,11 +282,13 @@ def _must_be_movable(
         tells += " tells about everyone in this dataset"
         if address.content_only:
             tells = ": what was put there by hand is not known to be permitted"
+        names = (name, *([(address.storage or {})["name"]] if address.storage else []))
+        end = fresh_end(checkout.path, *names)
         raise SiblingError(
             f"is not empty{tells}",
             where=f"sibling '{name}'",
-            remedy=f"Share through a fresh one: {fresh_sibling(address, name, checkout.path)}"
-            f" && datalad mrishare-sibling {name}-release --policy PRESET",
+            remedy=f"Share through a fresh one: {fresh_sibling(address, name, checkout.path, end)}"
+            f" && datalad mrishare-sibling {name}{end} --policy PRESET",
         )
     storage = address.storage["name"] if address.storage else None
     for other in leading_to(address, checkout.path):

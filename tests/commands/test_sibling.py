@@ -346,8 +346,13 @@ def test_the_commands_for_a_fresh_one_work(checkout: Checkout, place: Path) -> N
     bare(checkout.path, place)
     run(checkout.path, "git", "push", "mir", "main")
     (refused,) = records(checkout.path, "mir", "--policy", "institution", ok=(1,))
-    commands = refused["remedy"].partition(": ")[2].replace("PRESET", "institution")
-    run(checkout.path, "sh", "-c", commands)
+    assert "mir-release " in refused["remedy"]
+    run(checkout.path, "git", "remote", "add", "mir-release", "/nowhere")
+    (refused,) = records(checkout.path, "mir", "--policy", "institution", ok=(1,))
+    run(checkout.path, "git", "remote", "remove", "mir-release")
+    assert "mir-release2 " in refused["remedy"]
+    commands = refused["remedy"].replace("-release2", "-release").partition(": ")[2]
+    run(checkout.path, "sh", "-c", commands.replace("PRESET", "institution"))
     assert set(written(checkout.path)) == {"mir-release"}
     assert (checkout.ours / "mir-release/HEAD").exists()
 
