@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -211,18 +212,52 @@ class _Reading:
             if isinstance(record, Record) and not self._is_foreign(record)
         }
         resolved = self._resolved(asked)
+        self._take_in_what_was_merged(self._commits[commit] for commit in told)
         for commit in self._commits.values():
             changes = self._changes.get(commit.id, [])
             yield from self._missing(commit, changes)
             if commit.id in self._shallow:
                 why = "its history is not here: the clone is shallow (git fetch --unshallow)"
                 yield self._opaque(commit, "boundary", why, changes)
-            elif len(commit.parents) > 1:
-                yield from self._merge(commit, changes)
             elif commit.id in told:
                 software = asked[commit.id].software if commit.id in asked else ()
                 inputs = resolved.get(commit.id)
                 yield self._run(commit, told[commit.id], inputs, software, changes)
+            elif len(commit.parents) > 1:
+                yield from self._merge(commit, changes)
+
+    def _take_in_what_was_merged(self, recorded: Iterable[Commit]) -> None:
+        """Of merges with a record, what they and all commits that they merge changed.
+
+        A command that commits by itself is recorded in a merge of what it committed into what it
+        started from, which is the first parent (datalad-run(1)).
+        """
+        merges = [commit for commit in recorded if len(commit.parents) > 1]
+        if not merges:
+            return
+        between = {commit.id: self._between(commit) for commit in merges}
+        pairs = dict(chain.from_iterable(between.values()))
+        unread = [(oid, parents) for oid, parents in pairs.items() if oid not in self._commits]
+        theirs = self._changes | dict(read_changes(self._repo, unread))
+        against_first = dict(read_changes(self._repo, [(m.id, m.parents[:1]) for m in merges]))
+        for merge in merges:
+            every = list(against_first.get(merge.id, []))
+            for oid, _ in between[merge.id]:
+                every += theirs.get(oid, [])
+            self._contents.learn((change.mode, change.oid) for change in every)
+            self._changes[merge.id] = every
+
+    def _between(self, merge: Commit) -> list[tuple[str, tuple[str, ...]]]:
+        """Commits that a merge has and its first parent has not, with their parents."""
+        first, *others = merge.parents
+        found: list[tuple[str, tuple[str, ...]]] = []
+        at = self._commits.get(others[0]) if len(others) == 1 else None
+        while at is not None and len(at.parents) == 1:  # most often a chain, which needs no git
+            found.append((at.id, at.parents))
+            if at.parents[0] == first:
+                return found
+            at = self._commits.get(at.parents[0])
+        return list_commits(self._repo, others, (first,))
 
     def _told(self) -> dict[str, Told]:
         """The records of commits that have any, those in files included."""

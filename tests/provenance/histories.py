@@ -3,8 +3,9 @@
 Everything that a lineage must follow happens in some of them: runs with literal inputs,
 patterns, directories, from a subdirectory, repeated, with their record in a file; renaming,
 copying, editing, deleting, toggling back and forth; branches, octopus merges, merges with
-content of their own; records that are broken or ask for what is not there; files in git,
-links and pointers of git-annex; empty files; a subdataset that runs read and write.
+content of their own; runs whose command commits by itself; records that are broken or ask for
+what is not there; files in git, links and pointers of git-annex; empty files; a subdataset that
+runs read and write.
 """
 
 from __future__ import annotations
@@ -152,7 +153,7 @@ class Story:
         self.branches["main"] = (self.writer.commit("main", tree, "Begin", []), tree)
         acts = [self.add, self.run, self.run, self.run, self.rerun, self.move, self.copy]
         acts += [self.delete, self.toggle, self.branch, self.branch, self.merge, self.merge]
-        acts += [self.broken, *([self.advance] * 2 if self.below else [])]
+        acts += [self.committing, self.broken, *([self.advance] * 2 if self.below else [])]
         for _ in range(steps):
             self.random.choice(acts)()
 
@@ -268,6 +269,23 @@ class Story:
             return
         self.done(name, tree, message(made), [at])
 
+    def committing(self) -> None:
+        """A run whose command commits by itself: a merge of that into what it started from."""
+        name, at, tree = self.pick()
+        given, pwd = self.inputs(tree)
+        job, last = f"own{self.writer.marks}", at
+        for _ in range(self.random.choice([1, 1, 2, 3])):
+            if self.random.random() < 0.3 and self.files(tree):
+                del tree[self.random.choice(self.files(tree))]
+            tree[self.free(tree)] = self.content()
+            inner = message(record(self.inputs(tree)[0], ".", self.dsid))
+            text = inner if self.random.random() < 0.2 else "By itself"
+            last = self.writer.commit(job, tree, text, [last])
+        if self.random.random() < 0.2:
+            tree[self.free(tree)] = self.content()
+        self.happened["committing"] += 1
+        self.done(name, tree, message(record(given, pwd, self.dsid)), [at, last])
+
     def advance(self) -> None:
         """Another commit of the subdataset, by hand or by a run of its own."""
         name, at, tree = self.pick()
@@ -369,6 +387,6 @@ def random_history(seed: int, repo: Path) -> Counter[str]:
     story = Story(seed, repo, bare=bool(seed % 4))
     if seed % 4 == 0:
         story.below = Below(story)
-    story.tell(story.random.randrange(4, 14))
+    story.tell(story.random.randrange(5, 16))
     story.write()
     return story.happened

@@ -121,6 +121,12 @@ class Naive:
         inside = f"{self.subdataset}/"
         theirs = {p for p in now if self.subdataset and p.startswith(inside)}
         kept = {p for p in now if p.startswith((".datalad/", f"{inside}.datalad/"))}
+        old = before[0] if before else {}
+        step = self._step(commit, text, old)
+        if len(parents) > 1 and step is not None:
+            made = self._changed(commit, parents[0])
+            self.steps.append((step[0], step[1], made - step[1]))
+            return
         if len(parents) > 1:
             own = ({p: n for p, n in tree.items() if not p.startswith(inside)} for tree in before)
             there = {
@@ -129,14 +135,23 @@ class Naive:
             made = {now[p] for p in set(now) - kept - theirs} - there
             self.steps += [(True, set(), made)] if made else []
             return
-        old = before[0] if before else {}
         if theirs and not any(p.startswith(inside) for p in old):
             kept |= theirs  # it was added as a whole
         made = {now[p] for p in set(now) - kept if old.get(p) != now[p]}
-        step = self._step(commit, text, old)
         if step is not None:
             opaque, inputs = step
             self.steps.append((opaque, inputs, made - inputs))
+
+    def _changed(self, merge: str, first: str) -> set[str]:
+        """What a merge, and every commit that its first parent has not, put where it stood not."""
+        pairs = [(merge, first)]
+        lines = git(self.repo, "rev-list", "--parents", f"{merge}^2", f"^{first}").decode()
+        pairs += [(one[0], one[1]) for one in map(str.split, lines.splitlines())]
+        found = set()
+        for commit, before in pairs:
+            now, old = self.listed(commit), self.listed(before)
+            found |= {now[p] for p in now if ".datalad/" not in p and old.get(p) != now[p]}
+        return found
 
     def _step(self, commit: str, text: str, old: Paths) -> tuple[bool, set[str]] | None:
         if "=== Do not change" not in text:

@@ -13,6 +13,47 @@ from datalad_mrishare.provenance.reading import read_lineage
 ONE, TWO = "sub-01/anat/sub-01_T1w.nii.gz", "sub-02/anat/sub-02_T1w.nii.gz"
 
 
+@pytest.fixture
+def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A dataset with an image of each of two participants."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    ds = tmp_path / "ds"
+    run(tmp_path, "datalad", "create", str(ds))
+    for path in (ONE, TWO):
+        (ds / path).parent.mkdir(parents=True)
+        (ds / path).write_text(path)
+    run(ds, "datalad", "save", "-m", "raw")
+    return ds
+
+
+def key_at(ds: Path, path: str, commit: str = "HEAD") -> str:
+    """The key of an annexed file in any commit."""
+    target = run(ds, "git", "cat-file", "blob", f"{commit}:{path}")
+    return target.strip().rpartition("/")[2]
+
+
+def test_a_command_that_commits_by_itself(raw: Path, tmp_path: Path) -> None:
+    """DataLad records it in a merge, and what came in between counts as well."""
+    cache = tmp_path / "cache"
+    read_lineage(raw, cache=cache)
+    command = f"cat {ONE} {TWO} > O; datalad save -m x; cat O O > P; rm O; echo {TWO} > O"
+    run(raw, "datalad", "run", "-i", ONE, "-i", TWO, "-o", "O", command)
+    assert len(run(raw, "git", "rev-list", "--parents", "-1", "HEAD").split()) == 3
+    made = key_at(raw, "O"), key_at(raw, "P"), key_at(raw, "O", "HEAD^2^")
+    for graph in (read_lineage(raw), read_lineage(raw, cache=cache)):
+        for key in made:
+            assert graph.inherited(key) == {"sub-01", "sub-02"}
+            assert graph.evidence(key) is Evidence.DECLARED
+    # also where the commits of the command were read while it ran
+    again, tip = tmp_path / "again", run(raw, "git", "rev-parse", "HEAD").strip()
+    run(raw, "git", "branch", "meanwhile", "HEAD^2")
+    run(raw, "git", "reset", "-q", "--hard", "HEAD^2")
+    assert not read_lineage(raw, cache=again).inherited(made[2])
+    run(raw, "git", "reset", "-q", "--hard", tip)
+    graph = read_lineage(raw, cache=again)
+    assert all(graph.inherited(key) == {"sub-01", "sub-02"} for key in made)
+
+
 def test_runs_of_datalad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Patterns, a subdirectory, renaming after it, a record in a file that goes and comes."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

@@ -17,7 +17,7 @@ PARTS = 5
 LEAST = Counter(run=150, rerun=20, sidecar=25, pattern=90, container=25, pwd=20)
 LEAST += Counter(rename=40, copy=40, delete=40, toggle=40, broken=40, circle=80)
 LEAST += Counter(merge=30, octopus=4, evil=10, advanced=10, below=6, inherits=100)
-LEAST += Counter(opaque=100, clear=500, absent=15)
+LEAST += Counter(opaque=100, clear=500, absent=15, committing=30)
 
 
 def compare(seed: int, repo: Path) -> Counter[str]:
