@@ -19,6 +19,7 @@ from ..repo.commits import read_changes
 from ..repo.computed import read_computed
 from ..repo.contents import Contents, Links
 from ..repo.installed import Place, commit_named, place_of, subdataset
+from ..repo.migrated import read_migrated
 from ..repo.signed import read_signed, write_signed
 from ..repo.trees import read_directory
 from ..repo.treewalk import Listing, Trees
@@ -29,6 +30,7 @@ from .graph import Lineage
 from .inputs import Elsewhere, Resolver, missing_input, node_of
 from .kept import decode, encode
 from .recorded import Moved, Recorded, Step, changed_contents, read_recorded
+from .same import known_by_all_names, places_by_other_names, same_contents
 from .sidecars import shared_sidecars
 from .statements import DIRECTORY, Derivation, Seal, Statement, parse_statements
 from .unmade import Unmade
@@ -84,13 +86,18 @@ def read_lineage(
                 activities.append(activity)
                 named += known_by_name
         statements = list(chain.from_iterable(dataset.statements() for dataset in every))
-        activities = _overruled(_sealed(activities, statements), statements) + _stated(statements)
-        shared = shared_sidecars(chain(*(dataset.places() for dataset in every)))
-        places = chain(*(dataset.places() for dataset in every), named)
+        places = [*chain(*(dataset.places() for dataset in every)), *named]
+        shared = shared_sidecars(places)
+        migrated = chain.from_iterable(read_migrated(dataset.place.path) for dataset in every)
+        same = same_contents(_contents(places, activities, statements), migrated)
+        activities = known_by_all_names(_sealed(activities, statements), same)
+        stated = known_by_all_names(_stated(statements), same)
+        activities = _overruled(activities, stated) + stated
+        places += places_by_other_names(places, same)
         if activities or named:
             graph = Lineage.build(activities, places, shared)
         else:
-            graph = Unmade(list(places), shared)
+            graph = Unmade(places, shared)
         for dataset in every:
             dataset.close()
     return graph
@@ -289,12 +296,26 @@ def _stated(statements: Iterable[Statement]) -> list[Activity]:
     ]
 
 
-def _overruled(activities: list[Activity], statements: Iterable[Statement]) -> list[Activity]:
+def _contents(
+    places: Iterable[tuple[str, str]],
+    activities: Iterable[Activity],
+    statements: Iterable[Statement],
+) -> Iterator[str]:
+    """Whatever has a name."""
+    yield from (node for node, _ in places)
+    for nodes in {nodes for a in activities for nodes in (a.inputs, a.outputs)}:
+        yield from nodes
+    for one in statements:
+        if isinstance(one, Derivation):
+            yield from (content.node for content in (*one.inputs, *one.outputs))
+
+
+def _overruled(activities: list[Activity], stated: Iterable[Activity]) -> list[Activity]:
     """Where a steward says what a content was made from, it is not true that nobody can tell.
 
     Whatever a record could tell of its inputs stays: a statement only ever adds people.
     """
-    told = {c.node for one in statements if isinstance(one, Derivation) for c in one.outputs}
+    told = {node for one in stated for node in one.outputs}
     found = []
     for a in activities:
         known = tuple(node for node in a.outputs if node in told)

@@ -75,9 +75,14 @@ def node_at(repo: Path, path: str, commit: str = "HEAD") -> str:
 
 
 def facts(graph: Lineage) -> dict[str, tuple[object, ...]]:
-    """All that it says of everything."""
+    """All that it says of everything, whatever the order in which it was read."""
+
+    def why(node: str) -> str | None:
+        found = graph.opaque(node)
+        return found and found.rpartition(", and of that ")[2]
+
     return {
-        n: (graph.participants(n), graph.evidence(n), graph.opaque(n), graph.paths(n))
+        n: (graph.participants(n), graph.evidence(n), why(n), sorted(graph.paths(n)))
         for n in graph.nodes
     }
 
