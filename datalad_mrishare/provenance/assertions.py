@@ -29,6 +29,9 @@ WORDS = (b'"Sources"', b'"RawSources"', b'"md5sum"', b'"GeneratedBy"')
 #: bytes of a JSON file; ten thousand sources are 1 MB
 LARGEST = 16 << 20
 DESCRIPTION = "dataset_description.json"
+SOURCES = ("Sources", "RawSources")
+#: a letter of these two names, written by its number
+_LETTER = re.compile(rb"\\u00[567]")
 _MD5 = re.compile(r"[0-9a-f]{32}")
 #: datasets of nobody's data: https://www.templateflow.org
 _TEMPLATES = re.compile(r"templateflow", re.IGNORECASE)
@@ -71,34 +74,55 @@ class Made(NamedTuple):
 def asserts(content: bytes) -> bool:
     """Whether a text may assert anything; of most files a look is enough.
 
-    Letters may be written as ``\\u0053``: a text with any such is looked into.
+    Letters may be written as ``\\u0053``, or in UTF-16: a text with any such is looked into.
     """
-    return any(word in content for word in WORDS) or b"\\u00" in content
+    return any(word in content for word in WORDS) or b"\\u00" in content or b"\0" in content
 
 
-def understand(texts: Iterable[Text]) -> tuple[list[Asserted], list[Made]]:
-    """What each text asserts; those that assert nothing are left out."""
+def _may_have_sources(content: bytes) -> bool:
+    """The same of a text that cannot be read, and of sources."""
+    known = any(word in content for word in WORDS[:2])
+    return known or b"\0" in content or _LETTER.search(content) is not None
+
+
+def understand(
+    texts: Iterable[Text], beside: Iterable[Text] = ()
+) -> tuple[list[Asserted], list[Made]]:
+    """What each text asserts; those that assert nothing are left out.
+
+    Parameters
+    ----------
+    beside : iterable of Text
+        Descriptions that hold where ``texts`` have none.
+    """
     every = sorted(texts)
-    links = {posixpath.dirname(t.path): _links(t) for t in every if _is_description(t.path)}
+    described = [*sorted(beside), *every]
+    links = {posixpath.dirname(t.path): _links(t) for t in described if _is_description(t.path)}
     said: list[Asserted] = []
     made: list[Made] = []
     for text in every:
         try:
             value = _parse(text.content)
         except ValueError as exc:
-            if any(word in text.content for word in WORDS[:2]):
-                why = f"what '{text.path}' says of its sources cannot be read: {exc}"
-                said.append(Asserted(text, stem_of(text.path), why=why))
+            if _may_have_sources(text.content):
+                said.append(unreadable(text, exc))
             continue
-        if not isinstance(value, dict):
-            continue
-        if _is_description(text.path):
+        if isinstance(value, dict) and _is_description(text.path):
             made += _made(text, value)
             continue
-        found = _asserted(text, value, links)
+        try:
+            found = _asserted(text, value, links)
+        except ValueError as exc:
+            found = unreadable(text, exc)
         if found is not None:
             said.append(found)
     return said, made
+
+
+def unreadable(text: Text, why: object) -> Asserted:
+    """A text of which nobody can tell what it says."""
+    told = f"what '{text.path}' says of its sources cannot be read: {why}"
+    return Asserted(text, stem_of(text.path), why=told)
 
 
 def activities_of(
@@ -159,19 +183,37 @@ def stem_of(path: str) -> str:
 
 
 def _parse(content: bytes) -> Any:
-    if len(content) > LARGEST:
-        raise ValueError("it is too long")
-    try:
-        return json.loads(content.decode("utf-8-sig"))
+    try:  # from bytes also UTF-16
+        return json.loads(content, object_pairs_hook=_sources_once)
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except json.JSONDecodeError as exc:
         raise ValueError(f"{exc.msg} (line {exc.lineno})") from None
 
 
-def _texts(value: Any) -> tuple[str, ...]:
-    found = value if isinstance(value, list) else [value]
-    return tuple(one for one in found if isinstance(one, str) and one)
+def _sources_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs if name in SOURCES]
+    if len(names) > len(set(names)):
+        raise ValueError(f"it has `{names[0]}` twice")
+    return dict(pairs)
+
+
+def _sources(value: dict[str, Any]) -> Iterator[str]:
+    """What stands as sources.
+
+    Raises
+    ------
+    ValueError
+        When there is anything but texts.
+    """
+    for name in SOURCES:
+        given = value.get(name)
+        found = given if isinstance(given, list) else [] if given is None else [given]
+        if not all(isinstance(one, str) for one in found):
+            raise ValueError(f"`{name}` is no list of texts")
+        yield from filter(None, found)
 
 
 def _links(text: Text) -> dict[str, str]:
@@ -185,10 +227,12 @@ def _links(text: Text) -> dict[str, str]:
     return {name: link for name, link in found.items() if isinstance(link, str)}
 
 
-def _asserted(
-    text: Text, value: dict[str, Any], links: Mapping[str, Mapping[str, str]]
-) -> Asserted | None:
-    given = [one for name in ("Sources", "RawSources") for one in _texts(value.get(name))]
+def _asserted(text: Text, value: Any, links: Mapping[str, Mapping[str, str]]) -> Asserted | None:
+    if not isinstance(value, dict):
+        if _may_have_sources(text.content):
+            raise ValueError("it is no object")
+        return None
+    given = list(_sources(value))
     provenance = value.get("provenance")
     md5 = provenance.get("md5sum") if isinstance(provenance, dict) else None
     md5 = md5 if isinstance(md5, str) and _MD5.fullmatch(md5) else ""

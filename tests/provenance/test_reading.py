@@ -394,6 +394,76 @@ def test_what_bids_metadata_asserts(tmp_path: Path) -> None:
     assert [a.software for a in generated] == [("prep 1.2",)]
 
 
+IMAGE, BESIDE = "derivatives/p/x_bold.nii.gz", "derivatives/p/x_bold.json"
+
+
+def sources(*given: object) -> str:
+    return json.dumps({"Sources": [*given]})
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        {"derivatives/p/y_bold.nii.gz": "image", BESIDE: sources(TWO)},  # the image was moved
+        {"derivatives/p/y_bold.nii.gz": "image", "derivatives/p/y_bold.json": sources(TWO)},
+        {IMAGE: "image"},
+        {IMAGE: "image", BESIDE: "{}"},
+        {},
+    ],
+)
+def test_what_was_once_said_of_sources(tmp_path: Path, left: Files) -> None:
+    """Whatever became of the text beside an image or of the image, whose it is stays known."""
+    said = {**RAW, IMAGE: "image", BESIDE: sources(TWO)}
+    repo = history(tmp_path / "ds", (RAW, "Raw"), (said, "By hand"), ({**RAW, **left}, "Clean"))
+    graph = read_lineage(repo)
+    image, text = node_at(repo, IMAGE, "HEAD^"), node_at(repo, BESIDE, "HEAD^")
+    assert graph.inherited(image) == {"sub-02"} == graph.participants(text)
+    assert {image, text} <= graph.of("sub-02")
+
+
+def test_what_was_said_of_another_version(tmp_path: Path) -> None:
+    """An image that was made again without somebody, and its text says so, is not theirs."""
+    first = {**RAW, IMAGE: "old", BESIDE: sources(ONE, TWO)}
+    then = {**RAW, IMAGE: "new", BESIDE: sources(ONE)}
+    graph = read_lineage(repo := history(tmp_path / "ds", (first, "First"), (then, "Then")))
+    assert graph.inherited(node_at(repo, IMAGE)) == {"sub-01"}
+    assert graph.inherited(node_at(repo, IMAGE, "HEAD^")) == {"sub-01", "sub-02"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"Sources": {"@id": "sub-02"}}',
+        sources({"@id": TWO}),
+        sources([TWO]),
+        sources(1),
+        f'{{"Sources": [], "Sources": ["{TWO}"]}}',
+        f'{{"Sources": ["{TWO}"], "Sources": []}}',
+        f'{{"\\u0053ources": ["{TWO}"], "x": ',
+        f"[{sources(TWO)}]",
+        f'{{"x": "\udcff", {sources(TWO)[1:]}',
+        f'{{"Sources": ["{TWO}"]{" " * (17 << 20)}}}',
+    ],
+)
+def test_sources_that_nobody_can_read(tmp_path: Path, text: str) -> None:
+    writer = Writer(tmp_path / "ds")
+    raw = tree({**RAW, IMAGE: "image"})
+    raw[BESIDE] = ("100644", text.encode("utf-8", "surrogateescape"))
+    writer.commit("main", raw, "By hand", [])
+    writer.write(bare=False)
+    why = read_lineage(writer.repo).opaque(node_at(writer.repo, IMAGE))
+    assert why and f"what '{BESIDE}' says of its sources cannot be read: " in why
+
+
+def test_sources_in_another_encoding(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "ds")
+    raw = tree({**RAW, IMAGE: "image"})
+    raw[BESIDE] = ("100644", sources(TWO).encode("utf-16"))
+    writer.commit("main", raw, "By hand", [])
+    writer.write(bare=False)
+    assert read_lineage(writer.repo).inherited(node_at(writer.repo, IMAGE)) == {"sub-02"}
+
+
 def test_what_stewards_state(dataset: Path) -> None:
     run(dataset, "git", "reset", "-q", "--hard")
     mean, code = node_at(dataset, MEAN), node_at(dataset, "code/x.py")
