@@ -11,6 +11,7 @@
 ``recorded``      all that the history of one dataset says
 ``assertions``    what BIDS metadata asserts; ``asserted`` reads it from a tree
 ``statements``    what stewards state
+``sidecars``      text that is the same for several; ``together`` finds who has it at once
 ``same``          keys that are names of one content
 ``kept``          what was read, kept for the next time
 ``reading``       all of it together: read the lineage of a dataset

@@ -286,6 +286,10 @@ class Lineage:
         at = self._number.get(node)
         return frozenset() if at is None else self._set(self._inherits(self._batch[at]))
 
+    def is_shared(self, node: str) -> bool:
+        """Whether it is a sidecar that several have, of which only what it inherits counts."""
+        return self._number.get(node) in self._shared
+
     def evidence(self, node: str) -> Evidence:
         """The weakest on the way from any source.
 

@@ -16,7 +16,7 @@ from .inputs import Elsewhere
 from .recorded import Moved, Recorded, Settings, Step
 
 #: raised whenever a history would be read differently, so that what older versions kept is not used
-VERSION = 5
+VERSION = 6
 
 
 def encode(recorded: Recorded) -> bytes:
@@ -41,6 +41,7 @@ def encode(recorded: Recorded) -> bytes:
         "ids": sorted(settings.ids),
         "directories": list(settings.directories),
         "images": sorted(settings.images),
+        "together": sorted(recorded.together),
         "steps": steps,
         "bundles": [[number(node) for node in nodes] for nodes in bundles],
         "where": where,
@@ -67,6 +68,7 @@ def decode(content: bytes) -> Recorded | None:
         settings,
         list(zip(map(nodes.__getitem__, value["where"]), value["paths"], strict=True)),
         [_step(step, bundles) for step in value["steps"]],
+        frozenset(value["together"]),
     )
 
 

@@ -31,7 +31,7 @@ from .inputs import Elsewhere, Resolver, missing_input, node_of
 from .kept import decode, encode
 from .recorded import Moved, Recorded, Step, changed_contents, read_recorded
 from .same import known_by_all_names, places_by_other_names, same_contents
-from .sidecars import shared_sidecars
+from .sidecars import sidecars_of_several, with_several
 from .statements import DIRECTORY, Derivation, Seal, Statement, parse_statements
 from .unmade import Unmade
 
@@ -87,7 +87,7 @@ def read_lineage(
                 named += known_by_name
         statements = list(chain.from_iterable(dataset.statements() for dataset in every))
         places = [*chain(*(dataset.places() for dataset in every)), *named]
-        shared = shared_sidecars(places)
+        shared = _shared(every, places)
         migrated = chain.from_iterable(read_migrated(dataset.place.path) for dataset in every)
         same = same_contents(_contents(places, activities, statements), migrated)
         activities = known_by_all_names(_sealed(activities, statements), same)
@@ -294,6 +294,23 @@ def _stated(statements: Iterable[Statement]) -> list[Activity]:
         for one in statements
         if isinstance(one, Derivation)
     ]
+
+
+def _shared(every: Iterable[_Dataset], places: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """Sidecars that are the same for several: in some commit, or in what stands there now."""
+    several = sidecars_of_several(places)
+    if not several:
+        return several
+    known = several.intersection(chain(*(dataset.recorded.together for dataset in every)))
+    if known == several:
+        return several
+    now = (
+        (IN_GIT + found.oid, dataset.prefix + found.path)
+        for dataset in every
+        for found in dataset.listed
+        if IN_GIT + found.oid in several
+    )
+    return known | with_several(now)
 
 
 def _contents(

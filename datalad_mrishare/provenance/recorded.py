@@ -48,6 +48,7 @@ from .records import (
     read_sidecar,
     record_directories,
 )
+from .together import Added, stood_together
 
 _CONFIG = ".datalad/config"
 _LARGEST_CONFIG = 1 << 20
@@ -87,7 +88,8 @@ class Settings(NamedTuple):
 class Recorded(NamedTuple):
     """The history behind ``tips``: content and path of all that ever stood, and every step.
 
-    ``lasting`` is false when something could not be read that may be readable another time.
+    ``together`` are sidecars that stood with several participants at once. ``lasting`` is false
+    when something could not be read that may be readable another time.
     """
 
     tips: frozenset[str]
@@ -95,6 +97,7 @@ class Recorded(NamedTuple):
     settings: Settings
     places: list[tuple[str, str]]
     steps: list[Step]
+    together: frozenset[str] = frozenset()
     lasting: bool = True
 
 
@@ -180,10 +183,14 @@ class _Reading:
         if known is not None and self._settings != known.settings:
             return None
         places = list(self._places())
+        commits = self._commits.values()
+        added = [Added(c.tree, len(c.parents) > 1, [*self._placed(c.id)]) for c in commits]
+        together = stood_together(self._repo, added, known.places if known else ())
         steps = list(self._steps())
         if known is not None:
             places, steps = known.places + places, known.steps + steps
-        return Recorded(tips, self._shallow, self._settings, places, steps, self._lasting)
+            together |= known.together
+        return Recorded(tips, self._shallow, self._settings, places, steps, together, self._lasting)
 
     def _configured(self, known: Settings) -> Settings:
         blobs = {c.oid for found in self._changes.values() for c in found if c.path == _CONFIG}
@@ -197,10 +204,13 @@ class _Reading:
         )
 
     def _places(self) -> Iterator[tuple[str, str]]:
-        for changes in self._changes.values():
-            for change in changes:
-                if change.mode != GITLINK:
-                    yield node_of(change.oid, self._contents), change.path
+        for commit in self._changes:
+            yield from self._placed(commit)
+
+    def _placed(self, commit: str) -> Iterator[tuple[str, str]]:
+        for change in self._changes.get(commit, ()):
+            if change.mode != GITLINK:
+                yield node_of(change.oid, self._contents), change.path
 
     # -- what each commit is -------------------------------------------------------------
 

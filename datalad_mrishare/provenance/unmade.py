@@ -68,6 +68,10 @@ class Unmade(Lineage):
         """Nobody."""
         return _NOBODY
 
+    def is_shared(self, node: str) -> bool:
+        """Whether it is a sidecar that several have."""
+        return node in self._nobodys and node in self._first
+
     def opaque(self, node: str) -> str | None:
         """Why nobody can tell whose it is: only of what no commit holds."""
         return None if node in self._first else super().opaque(node)

@@ -90,7 +90,7 @@ class Origins:
             return None
         lineage, inherited = self.lineage, self.lineage.inherited(node)
         opaque, now = lineage.opaque(node), participants_in_path(entry.path)
-        describing = is_describing(entry)
+        describing = is_describing(entry) and lineage.is_shared(node)
         people = inherited if describing else lineage.participants(node)
         disjoint = None if describing else lineage.contradiction(node)
         if disjoint is None and not describing and now and inherited and now.isdisjoint(inherited):
@@ -124,9 +124,9 @@ def _scope(path: str) -> FileScope:
 
 
 def is_describing(entry: Entry) -> bool:
-    """Whether it is a sidecar in git, of which only what it inherits counts.
+    """Whether it is a sidecar in git.
 
-    Such text is the same for many participants, and is moved up when it is: that it once stood
-    with somebody does not make it theirs.
+    Where such text was the same for several participants at once only what it inherits counts,
+    also when it is moved up then: that it once stood with somebody does not make it theirs.
     """
     return entry.key is None and entry.path.endswith(DESCRIBING)

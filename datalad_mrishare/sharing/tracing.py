@@ -207,7 +207,7 @@ def held_of(state: Snapshot, participant: str) -> list[Held]:
         people = lineage.participants(node)
         if node in facts:
             people |= facts[node].participants
-        if node in facts and is_describing(facts[node].entry):
+        if node in facts and is_describing(facts[node].entry) and lineage.is_shared(node):
             people = lineage.inherited(node) | {who}
         kind = "table" if node in tables else _kind(lineage, node, people)
         found.append(

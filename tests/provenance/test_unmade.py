@@ -7,7 +7,7 @@ from random import Random
 from datalad_mrishare.provenance.activities import Activity
 from datalad_mrishare.provenance.evidence import Evidence
 from datalad_mrishare.provenance.graph import Lineage
-from datalad_mrishare.provenance.sidecars import shared_sidecars
+from datalad_mrishare.provenance.sidecars import sidecars_of_several
 from datalad_mrishare.provenance.unmade import Unmade
 
 EMPTY = "MD5E-s0--d41d8cd98f00b204e9800998ecf8427e.txt"
@@ -21,7 +21,7 @@ def test_the_same_answers() -> None:
     for _ in range(1500):
         count = random.randrange(7)
         places = [(random.choice(NODES[:-1]), random.choice(PATHS)) for _ in range(count)]
-        shared = shared_sidecars(places)
+        shared = sidecars_of_several(places)
         short, long = Unmade(places, shared), Lineage.build((), places, shared)
         assert set(short.nodes) == set(long.nodes)
         assert short.beyond_paths() == long.beyond_paths()
@@ -29,6 +29,7 @@ def test_the_same_answers() -> None:
             assert (node in short) == (node in long)
             assert short.participants(node) == long.participants(node), places
             assert short.inherited(node) == long.inherited(node)
+            assert short.is_shared(node) == long.is_shared(node)
             assert short.opaque(node) == long.opaque(node)
             assert short.contradiction(node) is long.contradiction(node) is None
             assert set(short.paths(node)) == set(long.paths(node))
@@ -51,7 +52,7 @@ def test_a_sidecar_of_everybody_brings_nobody_into_what_is_made_of_one() -> None
     places = [("A", "sub-01/a.nii"), ("B", "sub-02/b.nii"), ("A1", "d/sub-01.nii")]
     places += [("git:j", "sub-01/x.json"), ("git:j", "sub-02/x.json"), ("git:s", "sub-02/s.svg")]
     runs = [ran(["A1"], ["A", "git:j"], "1"), ran(["X"], ["git:s"], "2")]
-    shared = shared_sidecars(places)
+    shared = sidecars_of_several(places)
     found = Lineage.build(runs, places, shared)
     assert shared == {"git:j"}
     assert found.participants("A1") == {"sub-01"} and found.participants("X") == {"sub-02"}
@@ -61,7 +62,7 @@ def test_a_sidecar_of_everybody_brings_nobody_into_what_is_made_of_one() -> None
 def test_what_was_made_of_disjoint_people_alike_depends_on_none_of_them() -> None:
     places = [("A", "sub-01/a.nii"), ("B", "sub-02/b.nii"), ("C", "sub-03/c.nii")]
     places += [("git:j", f"d/sub-0{n}/x.json") for n in (1, 2)]
-    shared = shared_sidecars(places)
+    shared = sidecars_of_several(places)
     apart = [ran(["git:j"], ["A"], "1"), ran(["git:j"], ["B"], "2")]
     assert Lineage.build(apart, places, shared).participants("git:j") == frozenset()
     # one run that wrote it to everybody, and the same run again, did depend on all

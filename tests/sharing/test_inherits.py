@@ -14,6 +14,7 @@ from datalad_mrishare.consent import Deid
 from datalad_mrishare.provenance.activities import Activity
 from datalad_mrishare.provenance.evidence import Evidence
 from datalad_mrishare.provenance.graph import Lineage
+from datalad_mrishare.provenance.sidecars import with_several
 from datalad_mrishare.provenance.statements import Attestation, Content
 from datalad_mrishare.repo.trees import FILE, LINK, Entry
 from datalad_mrishare.sharing.anonymous import undecided
@@ -56,10 +57,10 @@ def origins(
     past: tuple[tuple[str, str], ...] = (),
     attested: Attestation | None = None,
 ) -> Origins:
-    """Lineage of a tree, and of paths at which contents stood before."""
+    """Lineage of a tree, and of paths at which contents stood before, all of them at once."""
     paths = [*past, *((node(e), e.path) for e in entries)]
     held = {attested.content.node: attested} if attested else {}
-    return Origins(Lineage.build(activities, paths), held)
+    return Origins(Lineage.build(activities, paths, with_several(past)), held)
 
 
 def attest(entry: Entry, level: Deid = Deid.ANONYMOUS, *considered: str) -> Attestation:
@@ -138,10 +139,16 @@ def test_where_it_once_stood_counts_for_content_that_was_renamed() -> None:
 
 
 @pytest.mark.parametrize("path", ["task-x_bold.json", "dwi.bval", "task-x_events.tsv"])
-def test_a_sidecar_that_was_moved_up_is_nobodys_but_one_that_was_made_is(path: str) -> None:
+def test_a_sidecar_of_several_that_was_moved_up_is_nobodys_but_one_that_was_made_is(
+    path: str,
+) -> None:
     sidecar = in_git(path, "b")
     tree = [*raw("02"), sidecar]
-    past = ((node(sidecar), f"sub-02/func/sub-02_{path}"),)
+    # of one person alone it may be that one's
+    alone = ((node(sidecar), f"sub-02/func/sub-02_{path}"),)
+    (_, found) = facts_of(tree, lambda _: {}, {}, (), origins(tree, past=alone))
+    assert (found.kind, found.participants) == (Kind.DATA, {"sub-02"})
+    past = (*alone, (node(sidecar), f"sub-01/func/sub-01_{path}"))
     (_, found) = facts_of(tree, lambda _: {}, {}, (), origins(tree, past=past))
     assert (found.kind, found.participants) == (Kind.COMMONS, frozenset())
     made = ran([node(sidecar)], [key("raw02")])
