@@ -18,8 +18,10 @@ from ..repo.treewalk import DIRECTORY, Found, TooMuch, Trees, is_pattern, litera
 from .activities import IN_GIT
 from .records import Record, in_dataset, is_software
 
-#: links met on the way from one, and patterns that go on behind links
-_LINKS, _DEEPEST = 1000, 8
+#: links met on the way from one (Linux follows forty), and patterns that go on behind links
+_LINKS, _DEEPEST = 40, 8
+#: links that patterns of all runs together are followed through
+_MOST_LINKS = 100_000
 #: contents that all runs together may have used, the same ones counted once
 MOST_INPUTS = 20_000_000
 
@@ -98,7 +100,7 @@ class Resolver:
         found: dict[tuple[str, str], tuple[str, str]],
     ):
         self._trees, self._contents, self._found = trees, contents, found
-        self._left = MOST_INPUTS
+        self._left, self._steps = MOST_INPUTS, _MOST_LINKS
         # directory and pattern in it -> blobs; None where it takes the whole tree to tell
         self._plain: dict[tuple[str, str], tuple[str, ...] | None] = {}
         self._looked: dict[tuple[str, str], Inputs] = {}
@@ -187,7 +189,7 @@ class Resolver:
             self._looked[tree, pattern] = found
         return found
 
-    def _one(self, tree: str, pattern: str, links: int = 0) -> list[_Place]:
+    def _one(self, tree: str, pattern: str) -> list[_Place]:
         """All that one pattern means, None for what leads out; nothing where it means nothing."""
         known = self._found.get((tree, pattern))
         if known is not None and not is_pattern(pattern):
@@ -198,19 +200,33 @@ class Resolver:
             if self._contents.of(oid).target is None:
                 return [Found(pattern, "100644", oid)]
         found: list[_Place] = []
-        if is_pattern(pattern):
-            matching = [*self._trees.matching(tree, pattern)]
-            self._contents.learn((at.mode, at.oid) for at, _ in matching if at.mode == LINK)
-            for at, rest in matching:
-                if at.mode == GITLINK:
-                    found.append(Elsewhere(at.path, at.oid, rest))
-                elif not rest:
-                    found += self._trees.below(at)
-                elif (target := self._contents.of(at.oid).target) is not None:
-                    path = in_dataset(posixpath.dirname(at.path), posixpath.join(target, rest))
-                    out = path is None or links > _DEEPEST
-                    found += [None] if out or path is None else self._one(tree, path, links + 1)
-        return found + self._literal(tree, pattern)
+        # links lead on to other patterns, and different ways to the same one
+        open_, seen = [(pattern, 0)], {pattern}
+        while open_:
+            at, links = open_.pop()
+            for more in self._matching(tree, at, found) if is_pattern(at) else ():
+                if more is None or links > _DEEPEST:
+                    found.append(None)
+                elif more not in seen:
+                    seen.add(more)
+                    open_.append((more, links + 1))
+            found += self._literal(tree, at)
+        return list(dict.fromkeys(found))
+
+    def _matching(self, tree: str, pattern: str, found: list[_Place]) -> Iterator[str | None]:
+        """Patterns that links on the way lead to, None for out of it; the others are ``found``."""
+        matching = [*self._trees.matching(tree, pattern)]
+        self._contents.learn((at.mode, at.oid) for at, _ in matching if at.mode == LINK)
+        for at, rest in matching:
+            if at.mode == GITLINK:
+                found.append(Elsewhere(at.path, at.oid, rest))
+            elif not rest:
+                found += self._trees.below(at)
+            elif (target := self._contents.of(at.oid).target) is not None:
+                self._steps -= 1
+                if self._steps < 0:
+                    raise TooMuch
+                yield in_dataset(posixpath.dirname(at.path), posixpath.join(target, rest))
 
     def _literal(self, tree: str, path: str) -> list[_Place]:
         at = self._trees.at(tree, path)
