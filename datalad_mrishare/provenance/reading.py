@@ -21,8 +21,9 @@ from ..repo.contents import Contents, Links
 from ..repo.installed import Place, commit_named, place_of, subdataset
 from ..repo.migrated import read_migrated
 from ..repo.signed import read_signed, write_signed
-from ..repo.trees import read_directory
-from ..repo.treewalk import Listing, Trees
+from ..repo.trees import GITLINK, read_directory
+from ..repo.treewalk import DIRECTORY as FOLDER
+from ..repo.treewalk import Found, Listing, TooMuch, Trees
 from .activities import IN_GIT, Activity
 from .asserted import read_asserted
 from .evidence import Evidence
@@ -150,7 +151,7 @@ class _Dataset:
 
     def settled(self, records: dict[str, Activity]) -> list[Activity]:
         """Its activities; ``records`` are those of the datasets above, and become more."""
-        found = []
+        found: list[Activity] = []
         moved = self._outputs_below()
         for step in self.recorded.steps:
             activity = step.activity
@@ -161,7 +162,13 @@ class _Dataset:
             else:
                 activity = self._with_elsewhere(step)
                 if step.moved:
-                    more = (node for move in step.moved for node in moved.get(move, ()))
+                    below = [moved[move] for move in step.moved if move in moved]
+                    found += (
+                        activity._replace(outputs=made, evidence=Evidence.OPAQUE, why=why)
+                        for made, why in below
+                        if why
+                    )
+                    more = chain(*(made for made, why in below if not why))
                     made = tuple(dict.fromkeys((*activity.outputs, *more)))
                     activity = activity._replace(outputs=made)
                 if step.record:
@@ -188,7 +195,7 @@ class _Dataset:
 
     def _below(self, asked: Elsewhere) -> tuple[tuple[str, ...], str]:
         """The contents that an input in a subdataset was, and why not all of them are known."""
-        there = self.subdatasets.get(asked.subdataset)
+        there = self._with_commit(asked.subdataset, asked.commit)
         path = self.prefix + asked.subdataset
         if there is None:
             return (), f"its inputs in '{path}' are not known here (datalad get -n {path})"
@@ -205,23 +212,56 @@ class _Dataset:
             why = why or unknown
         return tuple(found), why
 
-    def _outputs_below(self) -> Mapping[Moved, tuple[str, ...]]:
-        """What runs of this dataset changed in its subdatasets."""
-        wanted: dict[str, dict[Moved, None]] = {}
-        for step in self.recorded.steps:
-            for move in step.moved:
-                if move.subdataset in self.subdatasets and move.before.strip("0"):
-                    wanted.setdefault(move.subdataset, {})[move] = None
-        found: dict[Moved, tuple[str, ...]] = {}
-        for name, moves in wanted.items():
-            there = self.subdatasets[name]
-            trees, contents, _ = there.opened()
-            for move in moves:
-                if trees.root(move.before) is None or trees.root(move.after) is None:
-                    continue
-                for _, changes in read_changes(there.place.path, [(move.after, (move.before,))]):
-                    found[move] = changed_contents(changes, contents)
+    def _outputs_below(self) -> Mapping[Moved, tuple[tuple[str, ...], str]]:
+        """What runs of this dataset made in its subdatasets, and why that is not known."""
+        found: dict[Moved, tuple[tuple[str, ...], str]] = {}
+        for move in dict.fromkeys(move for step in self.recorded.steps for move in step.moved):
+            there = self._with_commit(move.subdataset, move.after)
+            if there is None:
+                continue
+            path = self.prefix + move.subdataset
+            try:
+                found[move] = there._made(move, path)
+            except TooMuch:
+                every = dict.fromkeys(node for node, _ in there.recorded.places)
+                found[move] = tuple(every), f"'{path}' has more than can be looked through"
         return found
+
+    def _with_commit(self, subdataset: str, commit: str) -> _Dataset | None:
+        """The subdataset at this path or, where that has no such commit, another that has.
+
+        A subdataset that was moved has another path now.
+        """
+        first = self.subdatasets.get(subdataset)
+        for there in (first, *self.subdatasets.values()):
+            if there is not None and there.opened()[0].root(commit) is not None:
+                return there
+        return first
+
+    def _made(self, move: Moved, path: str) -> tuple[tuple[str, ...], str]:
+        """What a run that left this dataset at another commit made in it."""
+        trees, contents, _ = self.opened()
+        is_new = not move.before.strip("0")
+        before = "" if is_new else trees.root(move.before)
+        after = trees.root(move.after)
+        if before is not None and after is not None and not is_new:
+            pairs = [(move.after, (move.before,))]
+            changed = dict(read_changes(self.place.path, pairs)).get(move.after, ())
+            return changed_contents(changed, contents), ""
+        # what was there before was not made by the run
+        not_made = self._stood_in(before) if before else set()
+        made = self._stood_in(after) if after else {node for node, _ in self.recorded.places}
+        lost = "" if after and is_new else move.after if after is None else move.before
+        why = f"'{path}' does not have the commit {lost[:10]} of that run" if lost else ""
+        return tuple(sorted(made - not_made)), why
+
+    def _stood_in(self, tree: str) -> set[str]:
+        """The contents of a tree, but for what DataLad keeps there."""
+        trees, contents, _ = self.opened()
+        below = [one for one in trees.below(Found("", FOLDER, tree)) if one.mode != GITLINK]
+        below = [one for one in below if not one.path.startswith(".datalad/")]
+        contents.learn((one.mode, one.oid) for one in below)
+        return {node_of(one.oid, contents) for one in below}
 
 
 def _open(

@@ -135,8 +135,6 @@ class Naive:
             made = {now[p] for p in set(now) - kept - theirs} - there
             self.steps += [(True, set(), made)] if made else []
             return
-        if theirs and not any(p.startswith(inside) for p in old):
-            kept |= theirs  # it was added as a whole
         made = {now[p] for p in set(now) - kept if old.get(p) != now[p]}
         if step is not None:
             opaque, inputs = step
