@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..repo.collector import collector_at_rest
 from ..repo.commits import read_changes
-from ..repo.computed import read_computed
+from ..repo.computed import is_computed, read_computed
 from ..repo.contents import Contents, Links
 from ..repo.installed import Place, commit_named, place_of, subdataset
 from ..repo.migrated import read_migrated
@@ -80,7 +80,7 @@ def read_lineage(
         records: dict[str, Activity] = {}
         for dataset in every:
             activities += dataset.settled(records)
-            activities += _computed(dataset.place.path)
+            activities += _computed(dataset.place.path, dataset.recorded.places)
             for activity, known_by_name in read_asserted(
                 dataset.place.path, dataset.listed, dataset.recorded.places
             ):
@@ -311,12 +311,19 @@ def _is_little_more(found: Recorded, known: Recorded) -> bool:
     )
 
 
-def _computed(repo: Path) -> Iterator[Activity]:
+def _computed(repo: Path, places: Iterable[tuple[str, str]]) -> Iterator[Activity]:
+    known = set()
     for one in read_computed(repo):
         inputs = (*one.inputs, *(IN_GIT + oid for oid in one.blobs))
         outputs = (one.key, *one.equivalent)
         token = f"compute:{one.key}"
+        known.add(one.key)
         yield Activity(token, "compute", Evidence.COMPUTED, inputs, outputs, one.what)
+    for key in dict.fromkeys(node for node, _ in places if is_computed(node)):
+        if key not in known:
+            why = "it was computed, and what from is not on record here (git annex merge)"
+            token = f"compute:{key}"
+            yield Activity(token, "compute", Evidence.OPAQUE, (), (key,), why=why)
 
 
 def _stated(statements: Iterable[Statement]) -> list[Activity]:

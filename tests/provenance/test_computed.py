@@ -65,6 +65,34 @@ def test_a_compute_remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert run(clone, "git", "config", "annex.uuid", ok=(0, 1)) == ""
 
 
+def test_a_private_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its records are in no branch; where they are not nobody can tell."""
+    program = tmp_path / "bin/git-annex-compute-join"
+    program.parent.mkdir()
+    program.write_text(PROGRAM)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    repo, clone = tmp_path / "ds", tmp_path / "clone"
+    run(tmp_path, "git", "init", "-q", str(repo))
+    run(repo, "git", "annex", "init", "here")
+    one, two, out = "sub-01/a.nii.gz", "sub-02/b.nii.gz", "a_mean.nii.gz"
+    for path in (one, two):
+        (repo / path).parent.mkdir()
+        (repo / path).write_text(path)
+    run(repo, "git", "annex", "add", ".")
+    run(repo, "git", "commit", "-qm", "Raw")
+    made = ("--private", "type=compute", "program=git-annex-compute-join")
+    run(repo, "git", "annex", "initremote", "c_d", *made)
+    run(repo, "git", "annex", "addcomputed", "--to=c_d", one, out, two)
+    run(repo, "git", "annex", "addcomputed", "--to=c_d", "--reproducible", one, "again", two)
+    run(repo, "git", "commit", "-qm", "Computed")
+    keys = [run(repo, "git", "annex", "lookupkey", "--", path).strip() for path in (out, "again")]
+    graph = read_lineage(repo)
+    assert all(graph.inherited(key) == {"sub-01", "sub-02"} for key in keys)
+    run(tmp_path, "git", "clone", "-q", str(repo), str(clone))
+    assert "what from is not on record" in (read_lineage(clone).opaque(keys[0]) or "")
+
+
 def test_nothing_is_read_without_one(tmp_path: Path) -> None:
     run(tmp_path, "git", "init", "-q", "-b", "main")
     assert read_computed(tmp_path) == []
