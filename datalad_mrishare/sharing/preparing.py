@@ -10,7 +10,7 @@ Nothing here moves anything. What is carried out, and in which order, is in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
@@ -26,7 +26,7 @@ from ..repo.journal import Journal
 from ..repo.locks import sweep_after_kill
 from ..repo.process import meanwhile
 from ..repo.release import REVOKED_FILE, ReleaseRepository
-from ..repo.trees import Entry
+from ..repo.trees import Entry, read_blobs
 from ..repo.worktree import Checkout
 from .anonymous import undecided
 from .describing import CHANGES, DESCRIPTION, Former, describe, describes_dataset
@@ -56,6 +56,7 @@ from .reports import (
 )
 from .settled import Settled, Told, keep_settled, next_day, read_settled
 from .siblings import must_be_declared
+from .shrinking import only_released
 from .snapshot import Basis, Snapshot, dataset_id, read_basis, require_registered, take_snapshot
 from .stores import Store, open_store
 from .subdatasets import Linked, linked_subdatasets
@@ -251,7 +252,7 @@ class Preparation:
         self.tree: ReleaseTree | None = None
         if not self.policy.own:
             self._hold_back()
-            self.tree = self._release_tree()
+            self.tree = self._release_tree(self.verdicts, self.state.contents)
             denied = {v.facts.path: v for v in self.tree.denied}
             self.verdicts = [denied.get(v.facts.path, v) for v in self.verdicts]
 
@@ -369,7 +370,20 @@ class Preparation:
             return [], {}
         return self.store.read(self.before, REVOKED_FILE, DESCRIPTION, CHANGES)
 
-    def _release_tree(self) -> ReleaseTree:
+    def shrink(self) -> None:
+        """Let the release be the former one, without what is denied now."""
+        self.tree = self._release_tree(
+            only_released(self.verdicts, self._former[0]), self._contents
+        )
+
+    def _contents(self, entries: Sequence[Entry]) -> dict[str, bytes]:
+        """Content of files in git by blob id, those of the dataset and of the last release."""
+        released = dict(read_blobs(self.store.repo, dict.fromkeys(e.oid for e in entries)))
+        return released | self.state.contents(entries)
+
+    def _release_tree(
+        self, verdicts: list[Verdict], contents: Callable[[Sequence[Entry]], dict[str, bytes]]
+    ) -> ReleaseTree:
         former, held = Former(), set[str]()
         if self.before:
             entries, texts = self._former
@@ -379,12 +393,12 @@ class Preparation:
                 listed = texts.get(REVOKED_FILE, b"").decode("utf-8", "replace").splitlines()
                 held.update(listed[1:])
         tree = release_tree(
-            self.verdicts,
+            verdicts,
             self.judge,
             self.state.participants,
-            self.state.contents,
+            contents,
             dataset_id(self.checkout, self.state.commit),
-            held - {v.facts.entry.key for v in self.verdicts if v.permit},
+            held - {v.facts.entry.key for v in verdicts if v.permit},
             self.linked,
         )
         named = [
@@ -392,6 +406,6 @@ class Preparation:
             for e in tree.taken
             if e.key is None and (e.path == CHANGES or describes_dataset(e.path))
         ]
-        found = self.state.contents(named)
+        found = contents(named)
         own = {e.path: found[e.oid] for e in named}
         return describe(tree, own, self.policy, former, self.options.at)

@@ -12,7 +12,7 @@ had brought there. Each phase is a method, and none does the work of another.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 
 from .. import __version__
@@ -26,7 +26,7 @@ from ..repo.process import git_text
 from ..repo.release import ReleaseRepository
 from ..repo.room import free_bytes
 from ..repo.transfer import ByteCount, Moved, metered
-from ..repo.trees import GITLINK, write_blobs
+from ..repo.trees import GITLINK, Entry, write_blobs
 from ..repo.worktree import write_file
 from .anonymous import counts_anonymous
 from .comparing import Comparison
@@ -82,7 +82,7 @@ class Publication(Preparation):
             yield from refused
             yield from self.describe()
             if refused:
-                yield from self.take_back_all_the_same(refused)
+                yield from self.shrink_all_the_same(refused)
                 return
             if self.options.dry_run:
                 promise(self.store, self.the_plan, self.options.promised)
@@ -125,22 +125,47 @@ class Publication(Preparation):
             told = self.failed_drops
             yield TakenBackReport(paths, freed, self.policy.recall, told, parts=len(parts))
 
-    def take_back_all_the_same(self, refused: list[ProblemReport]) -> Iterator[Report]:
-        """Nothing can be sent, yet a withdrawal does not wait until something can."""
+    def shrink_all_the_same(self, refused: list[ProblemReport]) -> Iterator[Report]:
+        """Nothing can be sent, yet a withdrawal does not wait until something can.
+
+        Content comes back, and names, and rows of tables: see :mod:`.shrinking`.
+        """
         if self.options.dry_run or not all(problem.sending for problem in refused):
             return
+        self.the_plan = self.the_plan.without_sending()
         yield from self.take_back()
-        if self.dropped or self.parts:
-            self.the_plan = self.the_plan.without_sending()
+        yield from self.release_less()
+        if self.pushed or self.dropped or self.parts or self.not_taken:
             yield self.event()
+        self.changed = True  # what was refused is refused again, or is not
 
-    def transfer(self) -> None:
-        """Send the planned keys; what fails is remembered with its reason."""
+    def release_less(self) -> Iterator[Report]:
+        """Let what was released before be there without what is denied now."""
+        if self.before is None and not (self.policy.own and self.store.of_files):
+            return
+        if not self.policy.own:
+            self.shrink()
+        self.put_right(there=self.store.exported() if self.policy.own else None)
+        if self.new_root:
+            yield from self.begin_anew()
+            return
+        report = self.push(None if self.policy.own else self.release())
+        if isinstance(report, NotTakenReport) or report.changed:
+            yield report
+
+    def put_right(self, there: Iterable[Entry] | None = None) -> None:
+        """Say what is to lie there as files, of ``there`` only, and put wrong logs right."""
         if self.store.of_files:
-            self.store.stage(self._entries())
+            known = None if there is None else {(e.path, e.oid) for e in there}
+            entries = self._entries()
+            self.store.stage(e for e in entries if known is None or (e[2], e[1]) in known)
         # git-annex sends nothing of which the log says that it is there, and what lies there as a
         # file is to stay there
         self.store.note({k: there for k, there in self.wrong.items() if k not in self.dropped})
+
+    def transfer(self) -> None:
+        """Send the planned keys; what fails is remembered with its reason."""
+        self.put_right()
         keys = self.the_plan.keys_to_send()
         if keys:
             self.journal.add(keys)
