@@ -25,6 +25,7 @@ from .remotes import Place, place_of, remotes
 from .room import free_bytes
 from .ssh import SshPlace
 from .transfer import (
+    UNREPORTED,
     Moved,
     Progress,
     Ready,
@@ -219,7 +220,7 @@ class Store(ABC):
                 silence=self._silence(),
                 ready=ready,
             )
-            yield from self._while_it_answers(moving)
+            yield from self._unreported_too(self._while_it_answers(moving), there=True)
 
     def drop(
         self, keys: Sequence[str], pass_fds: Sequence[int] = ()
@@ -235,7 +236,25 @@ class Store(ABC):
                 pass_fds=pass_fds,
                 silence=self._silence(),
             )
-            yield from self._while_it_answers(moving)
+            yield from self._unreported_too(self._while_it_answers(moving), there=False)
+
+    def _unreported_too(
+        self, moving: Generator[Moved, None, None], *, there: bool
+    ) -> Generator[Moved, None, None]:
+        """Ask the sibling about keys that git-annex did not report on.
+
+        Of a key that is not UTF-8 it does, by another name (JSON has no bytes). ``there`` says
+        whether they are there when all went well.
+        """
+        left = []
+        with closing(moving):
+            for moved in moving:
+                if moved.note == UNREPORTED:
+                    left.append(moved.key)
+                else:
+                    yield moved
+        for key, found in self.check(left).items():
+            yield Moved(key, found is there, "" if found is there else UNREPORTED)
 
     def left_over(self, paths: Iterable[str] = ()) -> list[Leftover]:
         """Parts of content that interrupted transfers left there, where that can be listed.

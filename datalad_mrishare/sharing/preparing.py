@@ -26,7 +26,7 @@ from ..repo.journal import Journal
 from ..repo.locks import sweep_after_kill
 from ..repo.process import meanwhile
 from ..repo.release import REVOKED_FILE, ReleaseRepository
-from ..repo.trees import Entry, read_blobs
+from ..repo.trees import Entry, decode, read_blobs
 from ..repo.worktree import Checkout
 from .anonymous import undecided
 from .describing import CHANGES, DESCRIPTION, Former, describe, describes_dataset
@@ -390,8 +390,8 @@ class Preparation:
             former = Former.of(entries, texts, anew=self.new_root)
             if not self.new_root:
                 held = {e.key for e in entries if e.key}
-                listed = texts.get(REVOKED_FILE, b"").decode("utf-8", "replace").splitlines()
-                held.update(listed[1:])
+                listed = decode(texts.get(REVOKED_FILE, b"")).split("\n")
+                held.update(key for key in listed[1:] if key)
         tree = release_tree(
             verdicts,
             self.judge,

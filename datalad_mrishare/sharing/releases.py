@@ -17,7 +17,7 @@ from ..consent.scopes import FileScope
 from ..privacy.fields import column_listed, fields_listed
 from ..provenance.bids import bids_name
 from ..repo.release import REVOKED_FILE
-from ..repo.trees import FILE, GITLINK, Entry
+from ..repo.trees import FILE, GITLINK, Entry, encode
 from .facts import Facts, Kind
 from .looseends import PATTERNS, without_patterns, without_stimuli
 from .mentions import NAMED, TOLD, Mentions, against
@@ -124,7 +124,7 @@ def release_tree(
     if dataset_id:
         written[CONFIG_FILE] = f'[datalad "dataset"]\n\tid = {dataset_id}\n'.encode()
     if keys := sorted(revoked):
-        written[REVOKED_FILE] = ("key\n" + "".join(f"{k}\n" for k in keys)).encode()
+        written[REVOKED_FILE] = encode("key\n" + "".join(f"{k}\n" for k in keys))
     below = linked or {}
     named = {v.facts.path for v in kept if _tells(below.get(v.facts.path), mentions)}
     denied += [v._replace(reasons=(NAMED,)) for v in kept if v.facts.path in named]

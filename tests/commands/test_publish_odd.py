@@ -370,3 +370,29 @@ def test_a_dataset_that_is_not_registered(tmp_path: Path) -> None:
     with pytest.raises(MriShareError, match="datalad mrishare-register"):
         publish(tmp_path / "plain", "mir")
     assert not (tmp_path / "plain/.git/mrishare").exists()
+
+
+# -- keys that are not UTF-8
+
+
+def test_an_extension_that_is_not_utf8_comes_back(dataset: Path) -> None:
+    place = add_path(dataset, "mir", "institution")
+    image = dataset / "sub-02/anat" / os.fsdecode(b"sub-02_desc-odd_T1w.n\xffii")
+    image.write_bytes(b"an odd image")
+    run(dataset, "git", "annex", "add", "--quiet", "--force-large", "sub-02/anat")
+    run(dataset, "git", "add", "sub-02/anat")
+    run(dataset, "git", "commit", "--quiet", "-m", "datalad save would stumble")
+    records = told(dataset)
+    assert units(records)["sub-02"] == "sent", records
+    key = os.path.basename(os.readlink(image))
+    assert key in keys_at(place) and os.fsencode(key).endswith(b".n\xffii")
+    consent(dataset, ("sub-02", "withdrawn"))
+    told(dataset)
+    assert keys_at(place) == keys_of(dataset, "sub-01")
+    argv = ("git", "cat-file", "blob", "main:.datalad/mrishare/revoked.tsv")
+    listed = subprocess.run(argv, cwd=place, capture_output=True, check=True).stdout
+    assert os.fsencode(key) in listed.split(b"\n")
+    before = tree_of(place)
+    consent(dataset, ("sub-03", "withdrawn"))
+    told(dataset)
+    assert tree_of(place) == before, "it is still listed, and listed as it was"
