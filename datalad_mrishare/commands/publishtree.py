@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from .publishrecords import to_parts
 from .shared import error_record, record
+
+lgr = logging.getLogger("datalad.mrishare.publish")
 
 
 def datasets_below(ds, limit):
@@ -122,3 +125,15 @@ def _publish(ds, checkout, action, name, options, progress, budgets):
             remedy="Look at that place on this machine, then run this again",
         )
         yield error_record(ds, action, failed) | {"to": name}
+    except Exception as exc:  # a defect of ours, which is no reason to serve nobody else
+        lgr.debug("Publishing to %s failed", name, exc_info=True)
+        failed = RepoError(
+            f"could not be served, for a reason that nobody thought of ({_in_words(exc)})",
+            where=f"sibling '{name}'",
+            remedy="Report it with what `datalad -l debug mrishare-publish` says of it",
+        )
+        yield error_record(ds, action, failed) | {"to": name}
+
+
+def _in_words(exc):
+    return " ".join(f"{type(exc).__name__}: {exc}".split())

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from builders import remove, run
-from mirrors import add_path, consent, keys_at
+from mirrors import add_path, consent, keys_at, told
 
 from datalad_mrishare.repo.worktree import Checkout
 from datalad_mrishare.sharing.consents import import_consent
+from datalad_mrishare.sharing.publishing import Publication
 
 
 def cli(dataset: Path, *args: str, code: int = 0) -> list[dict[str, Any]]:
@@ -48,6 +51,28 @@ def test_one_that_fails_leaves_the_others_alone(registered: Path) -> None:
     found = cli(registered, "--to", "gone", "--to", "nosuch", "--to", "there", code=1)
     assert [r["to"] for r in found if r["status"] == "error"] == ["gone", "nosuch"]
     assert sums(found) == {"there": "ok"} and len(keys_at(there)) == 2
+
+
+def test_what_nobody_thought_of_leaves_the_others_alone(
+    registered: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd, fine = (add_path(registered, name, "institution") for name in ("odd", "fine"))
+    consent(registered, ("sub-01", "given"))
+    ours = Publication.take_back
+
+    def take_back(publication: Publication) -> Iterator[object]:
+        if publication.name == "odd":
+            raise UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates\nnot allowed")
+        return ours(publication)
+
+    monkeypatch.setattr(Publication, "take_back", take_back)
+    with caplog.at_level(logging.DEBUG, logger="datalad.mrishare.publish"):
+        found = told(registered, to=["odd", "fine"], code=1)
+    (said,) = [r for r in found if r["status"] == "error"]
+    assert said["to"] == "odd" and "sibling 'odd'" in said["message"]
+    assert "UnicodeEncodeError" in said["what"] and "\n" not in said["message"]
+    assert len(keys_at(fine)) == 2 and not keys_at(odd)
+    assert "Traceback" in caplog.text
 
 
 def test_what_this_machine_refuses_leaves_the_others_alone(registered: Path) -> None:
