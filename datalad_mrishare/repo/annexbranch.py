@@ -475,6 +475,16 @@ def max_sizes(repo: Path, ref: str = BRANCH) -> dict[str, int]:
     return {uuid: size for uuid, (_, size) in found.items()}
 
 
+def dead(repo: Path, ref: str = BRANCH) -> frozenset[str]:
+    """uuids of repositories that are lost (``git annex dead``, ``trust.log``)."""
+    found: dict[str, tuple[float, str]] = {}
+    for line in _lines(repo, ref, "trust.log"):
+        uuid, _, rest = line.partition(" ")
+        level, _, stamp = rest.partition(" timestamp=")
+        found[uuid] = max(found.get(uuid, (float("-inf"), "")), (float(stamp[:-1] or 0), level))
+    return frozenset(uuid for uuid, (_, level) in found.items() if level == "X")
+
+
 def _unescape(value: str) -> str:
     """White space in ``remote.log``.
 

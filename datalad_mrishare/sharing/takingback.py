@@ -1,21 +1,27 @@
 """What comes back from a sibling, and what of it may be dropped there.
 
-Never the last copy that is known, unless somebody whose data it holds withdrew it to
-``erase``: then the last one has to go, too. Parts that interrupted transfers left there are no
-copies of anything, and go as soon as the content may not be there.
+Never the last copy, unless somebody whose data it holds withdrew it to ``erase``: then the last
+one has to go, too. Another copy is content that is here, or that another place says it has when
+it is asked: a location log tells what was once, and nothing of a disk that broke. Parts that
+interrupted transfers left there are no copies of anything, and go as soon as the content may not
+be there.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from ..consent.records import Then
 from ..consent.resolution import Resolver
-from ..repo.annexbranch import read_logs
+from ..errors import RepoError
+from ..repo.annexbranch import dead, descriptions, read_logs
 from ..repo.keys import find_object
 from ..repo.leftovers import Leftover
+from ..repo.store import SILENCE
+from ..repo.transfer import keys_present
 from ..repo.worktree import Checkout
 from .stores import Store
 from .verdicts import Verdict
@@ -24,6 +30,7 @@ Failed = dict[str, str]
 """Keys, or names at the sibling, with the reason why they are still there."""
 
 LAST_COPY = "it is the only known copy; get it first: datalad get"
+UNCERTAIN = "no other copy was found at {0}; get it first, or bring it back there: datalad get"
 
 
 @dataclass(frozen=True)
@@ -42,9 +49,9 @@ class TakingBack:
 
     def split(self) -> tuple[list[str], dict[str, str]]:
         """Keys that may be dropped there, and the others with the reason."""
-        safe = [key for key in self.keys if key in self._erased or self._other_copy(key)]
-        kept = {*self.keys} - {*safe}
-        return safe, dict.fromkeys(sorted(kept), LAST_COPY)
+        asked = [key for key in self.keys if key not in self._erased and not self._is_here(key)]
+        kept = {key: self._reason(key) for key in sorted({*asked} - self._elsewhere(asked))}
+        return [key for key in self.keys if key not in kept], kept
 
     def paths(self, keys: Iterable[str]) -> dict[str, str]:
         """Key -> its first path in the dataset, empty for what is in its tree no more."""
@@ -69,15 +76,42 @@ class TakingBack:
         gone = {v.facts.entry.key or "" for v in self.former if erased(v)}
         return frozenset(here | gone)
 
-    def _other_copy(self, key: str) -> bool:
-        if find_object(self.checkout.objects, key):
-            return True
-        return bool(self._places.get(key, frozenset()) - {self.checkout.uuid, self.there})
+    def _is_here(self, key: str) -> bool:
+        return find_object(self.checkout.objects, key) is not None
+
+    def _elsewhere(self, keys: Iterable[str]) -> set[str]:
+        """Those of ``keys`` that one of the other places known to have them says it has."""
+        places, found = defaultdict[str, list[str]](list), set[str]()
+        for key in keys:
+            for uuid in sorted(self._places[key]):
+                places[uuid].append(key)
+        for uuid, known in places.items():
+            left = [key for key in known if key not in found]
+            found.update(key for key, there in self._asked(uuid, left).items() if there)
+        return found
+
+    def _asked(self, uuid: str, keys: list[str]) -> dict[str, bool]:
+        """What the repository ``uuid`` says; of one that cannot be asked, nothing."""
+        try:
+            return keys_present(self.checkout.path, uuid, keys, silence=SILENCE)
+        except RepoError:
+            return {}
+
+    def _reason(self, key: str) -> str:
+        places = sorted(self._names.get(uuid) or uuid for uuid in self._places[key])
+        return UNCERTAIN.format(", ".join(places)) if places else LAST_COPY
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return descriptions(self.checkout.path)
 
     @cached_property
     def _places(self) -> dict[str, frozenset[str]]:
-        """Where the keys are; some have left the tree."""
-        return read_logs(self.checkout.path, self.keys, metadata=False).locations
+        """Where else the keys are known to be; some have left the tree."""
+        repo = self.checkout.path
+        found = read_logs(repo, self.keys, metadata=False).locations
+        none = {self.checkout.uuid, self.there} | dead(repo)
+        return {key: found.get(key, frozenset()) - none for key in self.keys}
 
 
 @dataclass(frozen=True)

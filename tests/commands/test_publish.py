@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import annexed, copy_dataset, run, snapshot
+from builders import annexed, copy_dataset, remove, run, snapshot
 from mirrors import (
     add_path,
     add_ria,
@@ -370,6 +370,32 @@ def test_a_copy_elsewhere_is_enough_to_take_back(dataset: Path) -> None:
     consent(dataset, ("sub-02", "withdrawn"))
     told(dataset)
     assert keys_at(mir) == keys_of(dataset, "sub-01") and not former & keys_at(mir)
+
+
+@pytest.mark.parametrize("lost", ["dead", "disk", "file"])
+def test_a_copy_elsewhere_that_is_lost_is_none(dataset: Path, lost: str) -> None:
+    """The location log tells of it all the same."""
+    mir = add_path(dataset, "mir", "institution")
+    bak = add_path(dataset, "bak", "backup")
+    told(dataset)
+    told(dataset, "bak")
+    two = keys_of(dataset, "sub-02")
+    run(dataset, "git", "annex", "drop", "sub-02")
+    if lost == "dead":
+        run(dataset, "git", "annex", "dead", "bak")
+    elif lost == "disk":
+        bak.rename(bak.with_name("broken"))
+    else:
+        remove(bak / "annex/objects")
+    consent(dataset, ("sub-02", "withdrawn"))
+    (back,) = (r for r in told(dataset, code=1) if r["outcome"] == "taken back")
+    assert back["keys"] == 0 and {*back["failed"]} == two & keys_at(mir) == two
+    assert "datalad get" in back["message"]
+    assert ("bak" in back["message"]) == (lost != "dead")
+    assert not any(path.startswith("sub-02") for path in tree_of(mir))
+    consent(dataset, ("sub-02", "withdrawn", "erase"))
+    told(dataset)
+    assert keys_at(mir) == keys_of(dataset, "sub-01")
 
 
 def test_content_that_is_not_here(dataset: Path) -> None:
