@@ -82,14 +82,19 @@ class GitHalf:
         # what holds our own commits only is ours, and stays
         if not self.neutral() and not self.contents():
             _unmake_annex(self)
-        git(path, "config", "--local", "user.name", NEUTRAL["GIT_COMMITTER_NAME"])
-        git(path, "config", "--local", "user.email", NEUTRAL["GIT_COMMITTER_EMAIL"])
+        self._configure("user.name", NEUTRAL["GIT_COMMITTER_NAME"])
+        self._configure("user.email", NEUTRAL["GIT_COMMITTER_EMAIL"])
         if not self.refs().get(f"refs/heads/{branch}"):
             git(path, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
         if not self.bare:
-            git(path, "config", "--local", "receive.denyCurrentBranch", "updateInstead")
+            self._configure("receive.denyCurrentBranch", "updateInstead")
         if with_annex and not self.annexed():
             annex(path, "init", name, env=NEUTRAL)
+
+    def _configure(self, variable: str, value: str) -> None:
+        """Set it unless it is so: a full disk is no reason not to take something back."""
+        if git_text(self.path, "config", "--local", variable, ok=(0, 1)) != value:
+            git(self.path, "config", "--local", variable, value)
 
     def make_ready(
         self, name: str, branch: str, *, with_annex: bool, env: Mapping[str, str]

@@ -161,7 +161,8 @@ class ReleaseRepository(FileStore):
         if self.address.storage:
             check_recipients(self.address.storage, f"sibling '{self.name}'")
         if half and prepare:
-            half.make_neutral(self.name, BRANCH, with_annex=self.address.storage is None)
+            with self._reaching():
+                half.make_neutral(self.name, BRANCH, with_annex=self.address.storage is None)
         if self._leads_to() != self.address.url:  # missing, or the sibling is elsewhere now
             self._build()
         sweep_stale_locks(self.path)
@@ -202,14 +203,8 @@ class ReleaseRepository(FileStore):
         if building.exists():
             remove_directory(building)
         building.parent.mkdir(parents=True, exist_ok=True)
-        git(
-            building.parent,
-            "init",
-            "--quiet",
-            "--bare",
-            f"--initial-branch={BRANCH}",
-            building.name,
-        )
+        words = ("--quiet", "--bare", f"--initial-branch={BRANCH}", building.name)
+        git(building.parent, "init", *words)
         hidden = ("annex.private", "true")
         if self.address.of_files and self.address.storage:
             hidden = ("annex.uuid", own_uuid(self.address.storage["uuid"]))

@@ -133,7 +133,8 @@ class Store(ABC):
         except RepoError as exc:
             self.must_answer()
             where = f"sibling '{self.name}' at {self.place or self.url}"
-            raise type(exc)(exc.what, where=where, remedy=exc.remedy) from exc
+            remedy = exc.remedy or "Mend that (a full disk, a permission), then run this again"
+            raise type(exc)(exc.what, where=where, remedy=remedy) from exc
 
     def _while_it_answers(
         self, moving: Generator[Moved, None, None]

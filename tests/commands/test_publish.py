@@ -479,3 +479,32 @@ def test_filled_by_somebody_else_meanwhile(
     assert units(told(dataset)) == {"sub-01": "keep", "sub-02": "sent"}
     assert keys_at(mir) == keys_of(dataset, *BOTH)
     run(mir, "git", "annex", "fsck", "--branch=main")
+
+
+def test_a_full_disk_is_told_and_nothing_else_is_in_the_way(dataset: Path, small: Path) -> None:
+    """git-annex itself writes down what it drops; what we would write is there already."""
+    mir = add_at(dataset, small)
+    told(dataset)
+    config = (mir / "config").stat()
+    theirs = fill(small, 0)
+    consent(dataset, ("sub-02", "withdrawn"))
+    records = told(dataset, code=1)
+    (back,) = (r for r in records if r["outcome"] == "taken back")
+    assert back["status"] == "error" and back["failed"].keys() == keys_of(dataset, "sub-02")
+    (said,) = (r for r in records if r["outcome"] == "not released")
+    assert "sibling 'mir' at" in said["where"] and "Make room there" in said["remedy"]
+    theirs.unlink()
+    told(dataset)
+    assert keys_at(mir) == keys_of(dataset, "sub-01")
+    assert not any(path.startswith("sub-02") for path in tree_of(mir))
+    after = (mir / "config").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (config.st_ino, config.st_mtime_ns)
+
+
+def test_what_cannot_be_prepared_there_is_told_with_its_name(dataset: Path, small: Path) -> None:
+    mir = add_at(dataset, small)
+    run(mir, "git", "config", "user.name", "Somebody")
+    fill(small, 0)
+    (refused,) = told(dataset, code=1)
+    assert "sibling 'mir' at" in refused["where"] and "git config" in refused["what"]
+    assert "run this again" in refused["remedy"]
