@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -119,18 +119,21 @@ class Planning:
         find = Objects(self.state.checkout.objects).find
         # content that came while we looked is sent by the next run
         unseen = frozenset() if self.policy.own else self.state.looked.unseen
-        plan = make_plan(
+        return make_plan(
             self.verdicts,
             present=self.present,
             here={k for k in missing if k and k not in unseen and find(k)},
             room=room,
             unit=self.unit,
             wishes=self._wishes(only),
+            former=self._staying() if former else (),
         )
-        if former:
-            denied = {v.facts.entry.key for v in (*plan.withheld, *self.former(plan.take_back))}
-            plan = replace(plan, take_back=tuple(k for k in plan.take_back if k in denied))
-        return plan
+
+    def _staying(self) -> frozenset[str]:
+        """What is there of former versions of files, and nobody is known to deny."""
+        known = {v.facts.entry.key for v in self.verdicts}
+        gone = self.present - known
+        return gone.difference(v.facts.entry.key or "" for v in self.former(gone))
 
     def former(self, keys: Iterable[str]) -> list[Verdict]:
         """Denials of content that is in the tree no more, whosever it was by path or lineage."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import lru_cache
 
+from ..repo.keys import key_size
 from .facts import Facts
 from .storage import PLAIN, Storage
 from .verdicts import Verdict, selected
@@ -176,6 +177,7 @@ def make_plan(
     room: Room,
     unit: str = "participant",
     wishes: Wishes | None = None,
+    former: Collection[str] = (),
 ) -> Plan:
     """Choose units in order as long as each fits.
 
@@ -191,6 +193,8 @@ def make_plan(
         ``participant``, ``session`` or ``file``.
     wishes : Wishes, optional
         What comes first, and what does not go now.
+    former : collection of str
+        Keys that stay there, and take room, though no file of the snapshot has them.
     """
     keys: set[str] = set()
     known: dict[str, int] = {}
@@ -202,10 +206,15 @@ def make_plan(
             if not reasons:
                 keys.add(key)
                 groups.setdefault(unit_name(facts, unit), []).append(facts)
-    take_back = tuple(sorted(k for k in present if k not in keys))
-    sizes = [known[k] for k in present if k in keys]
+    staying = keys.union(former)
+    take_back = tuple(sorted(k for k in present if k not in staying))
+
+    def size(key: str) -> int:
+        return known.get(key) or key_size(key) or 0
+
+    sizes = [size(k) for k in present if k in staying]
     held, stays = sum(sizes), sum(map(room.storage.stored, sizes))
-    freed = sum(known.get(k, 0) for k in take_back)
+    freed = sum(map(size, take_back))
     space = _Space(room, stays, freed)
     planner = _Planner(groups, present, here, space, wishes or Wishes())
     return Plan(

@@ -116,6 +116,35 @@ def test_own_storage_counts_what_former_versions_take(registered: Path) -> None:
     assert size(registered, "") < sum(key_size(k) or 0 for k in keys_at(place))
 
 
+def test_a_budget_counts_former_versions_too(registered: Path) -> None:
+    place = add_path(registered, "mir", "backup")
+    everything = size(registered, "")
+    told(registered)
+    image = registered / "sub-04/func/sub-04_task-rest_bold.nii.gz"
+    run(registered, "git", "annex", "unlock", "--quiet", str(image))
+    image.write_bytes(image.read_bytes()[::-1])
+    run(registered, "datalad", "save", "-m", "another version")
+    both = everything + image.stat().st_size
+    assert going(told(registered, budget=str(both - 1))) == set()
+    assert going(told(registered, budget=str(both))) == {"sub-04"}
+    assert sum(key_size(key) or 0 for key in keys_at(place)) == both
+    (summary,) = summaries(told(registered, budget=str(both)))
+    assert summary["held"] == both
+
+
+def test_what_was_replaced_is_told_with_its_size(registered: Path) -> None:
+    add_path(registered, "mir", "institution")
+    consent(registered, *TWO)
+    told(registered)
+    image = registered / "sub-01/anat/sub-01_T1w.nii.gz"
+    before = image.stat().st_size
+    image.unlink()
+    image.write_bytes(b"a better image")
+    run(registered, "datalad", "save", "-m", "better")
+    (back,) = (r for r in told(registered) if r["outcome"] == "taken back")
+    assert (back["keys"], back["bytes"]) == (1, before)
+
+
 def test_limits_as_git_annex_writes_them(registered: Path) -> None:
     assert max_sizes(registered) == {}
     uuid = run(registered, "git", "config", "annex.uuid").strip()

@@ -76,6 +76,16 @@ def test_what_is_denied_or_no_longer_there_is_taken_back() -> None:
     assert found.units[1].send == ("sub-01/b",)
 
 
+def test_former_versions_that_stay_take_room_and_those_that_go_make_some() -> None:
+    stays, goes = "SHA256E-s40--a", "SHA256E-s7--b"
+    present = {"sub-01/a", stays, goes}
+    found = plan(FILES, present=present, room=Room(budget=60), former={stays})
+    assert found.take_back == (goes,)
+    assert (found.held, found.freed, found.room) == (50, 7, 10)
+    sent = [u.name for u in found.units if u.action is Action.SEND]
+    assert sent == ["commons", "sub-10", "sub-01+sub-03"]
+
+
 def test_a_unit_waits_for_content_that_is_not_here_or_has_no_size() -> None:
     found = plan(FILES, here={v.facts.path for v in FILES} - {"sub-01/b"})
     (first,) = (u for u in found.units if u.name == "sub-01")
