@@ -240,7 +240,7 @@ def _summary(report, to):
     send, keep, defer = (
         plan.total(a, report.failed) for a in (Action.SEND, Action.KEEP, Action.DEFER)
     )
-    incomplete = plan.total(Action.SEND)[0] - send[0]
+    incomplete = plan.total(Action.SEND)[0] + plan.total(Action.KEEP)[0] - send[0] - keep[0]
     room = "unknown" if plan.room is None else format_size(plan.room)
     word = "to send" if report.dry_run else "sent"
     message = (

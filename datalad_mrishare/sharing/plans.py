@@ -113,8 +113,12 @@ class Plan:
         return replace(self, units=tuple(map(held_back, self.units)))
 
     def total(self, action: Action, failed: frozenset[str] = frozenset()) -> tuple[int, int, int]:
-        """Units, files and new bytes with this action, without units of ``failed`` keys."""
-        chosen = [u for u in self.units if u.action is action and failed.isdisjoint(u.send)]
+        """Units, files and new bytes with this action, without units that lack ``failed`` keys.
+
+        What is deferred lacks some anyway.
+        """
+        lost = frozenset[str]() if action is Action.DEFER else failed
+        chosen = [u for u in self.units if u.action is action and lost.isdisjoint(u.keys)]
         return len(chosen), sum(u.files for u in chosen), sum(u.new for u in chosen)
 
 

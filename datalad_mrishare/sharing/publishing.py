@@ -304,7 +304,7 @@ class Publication(Preparation):
         self.changed = changed or self._waiting()
         # without the names of its files nobody finds a unit there
         unseen = self.the_plan.keys_to_send() if self.not_taken else ()
-        failed = frozenset((*self.failed, *unseen))
+        failed = frozenset((*(self.failed.keys() - self._there()), *unseen))
         return SummaryReport(self.the_plan, changed, not self._waiting(), False, path, failed)
 
     def _waiting(self) -> bool:

@@ -221,6 +221,8 @@ def test_damage_that_cannot_be_mended_is_told(dataset: Path) -> None:
     records = told(dataset, checksum=True, code=1)
     (found,) = (r for r in records if r.get("outcome") == "compared")
     assert found["status"] == "error" and list(found["failed"]) == [key]
+    counted = {"send": 0, "keep": 2, "defer": 0, "incomplete": 1}
+    assert records[-1]["units"] == counted, "what lost something is not there"
     assert keys_at(mir) == keys_of(dataset, "sub-01", "sub-02/anat", "sub-04")
     records = told(dataset, code=1)
     assert units(records)["sub-02"] == "defer", "it is known that it is not there"
