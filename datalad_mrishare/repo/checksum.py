@@ -2,7 +2,9 @@
 
 git-annex has no batch mode for it: it goes through every key that the remote is known to
 have, and fetches those of a remote that cannot compute a checksum itself. What is damaged it
-removes from the remote, and keeps the damaged content in ``annex/bad`` of the repository.
+removes from the remote, and keeps the damaged content in ``annex/bad`` of the repository. It
+always compares what it could fetch, but says so only where it did not on the way: the backend
+of a key tells whether there was anything to compare with.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .keys import is_checksum
 from .process import json_stream
 
 #: git-annex's words when what it fetched does not match the key
@@ -43,5 +46,4 @@ def compare_content(
         if not key:
             continue
         told = "; ".join(str(m).strip() for m in record.get("error-messages") or ())
-        compared = "checksum" in str(record.get("note") or "")
-        yield Checked(key, bool(record.get("success")), compared, told or "no reason given")
+        yield Checked(key, bool(record.get("success")), is_checksum(key), told or "no reason given")

@@ -19,6 +19,7 @@ from datalad_mrishare.sharing.consents import import_consent
 from datalad_mrishare.sharing.planfiles import _digest
 from datalad_mrishare.sharing.publishing import Publication
 from datalad_mrishare.sharing.reports import ProblemReport, UnitReport
+from datalad_mrishare.sharing.siblings import declare
 
 BOTH = ("sub-01", "sub-02")
 
@@ -209,6 +210,33 @@ def test_a_flipped_byte_is_found_and_sent_anew(
     assert not list((dataset / ".git/mrishare/mir").rglob("bad"))
     source = keys_of(dataset, "sub-02/func")
     assert run(dataset, "git", "annex", "fsck", "--all", "--quiet") == "" and source == {key}
+
+
+@pytest.mark.parametrize("words", [("chunk=5kB",), ()])
+def test_what_is_compared_is_counted_in_chunks_or_whole(
+    dataset: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    place = tmp_path / "store"
+    place.mkdir()
+    options = ("type=directory", f"directory={place}", "encryption=none", *words)
+    run(dataset, "git", "annex", "initremote", "mir", *options)
+    declare(Checkout(dataset), "mir", "backup")
+    told(dataset)
+    there = len(keys_of(dataset, ""))
+
+    def compared(code: int = 0) -> dict[str, Any]:
+        records = told(dataset, checksum=True, code=code)
+        (found,) = (r for r in records if r.get("outcome") == "compared")
+        return found
+
+    found = compared()
+    assert (found["compared"], found["without_checksum"]) == (there, 0)
+    (key,) = keys_of(dataset, "sub-02/func")
+    file = max(p for p in place.rglob("SHA256E*") if p.is_file() and key[-40:] in p.name)
+    file.chmod(0o644)
+    file.write_bytes(file.read_bytes()[:-1] + b"!")
+    assert compared()["damaged"] == [key]
+    assert compared()["damaged"] == []
 
 
 @pytest.mark.slow
