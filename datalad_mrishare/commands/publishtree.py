@@ -104,7 +104,8 @@ def _publish(ds, checkout, action, name, options, progress, budgets):
     from ..sharing.publishing import Publication
 
     if budgets is not None:
-        options = replace(options, budget=budgets.of(ds.path, name))
+        left = budgets.of(ds.path, name)
+        options = replace(options, budget=left, elsewhere=(options.budget or 0) - (left or 0))
     publication = Publication(checkout, name, replace(options, progress=progress))
     told = []
     try:

@@ -37,6 +37,8 @@ class Options:
     ----------
     budget : int or None
         Bytes that the sibling may hold of this dataset.
+    elsewhere : int
+        Bytes of the budget that other datasets of a tree take; what does not fit for that waits.
     select, first : mapping
         BIDS entity -> values: send only these now; send these first.
     unit : str or None
@@ -67,6 +69,7 @@ class Options:
     """
 
     budget: int | None = None
+    elsewhere: int = 0
     select: Mapping[str, Sequence[str]] = field(default_factory=dict)
     first: Mapping[str, Sequence[str]] = field(default_factory=dict)
     unit: str | None = None

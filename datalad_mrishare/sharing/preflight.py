@@ -87,7 +87,7 @@ def problems(
     """All reasons to refuse the whole publication."""
     return [
         *standing_problems(state.checkout, store, policy, options.at),
-        *_room(policy, plan),
+        *_room(policy, plan, options.elsewhere),
     ]
 
 
@@ -156,7 +156,7 @@ def leading_to(address: Address, repo: Path) -> list[str]:
     return sorted(found)
 
 
-def _room(policy: Policy, plan: Plan) -> Iterator[ProblemReport]:
+def _room(policy: Policy, plan: Plan, elsewhere: int) -> Iterator[ProblemReport]:
     if plan.room is None:
         yield ProblemReport(
             "nobody knows how much room is there",
@@ -167,8 +167,8 @@ def _room(policy: Policy, plan: Plan) -> Iterator[ProblemReport]:
         return
     waiting = [u for u in plan.units if u.action is Action.DEFER and u.why == NO_ROOM]
     going = any(u.action is not Action.DEFER for u in plan.units)
-    if waiting and not going:
-        least = min(u.takes for u in waiting)
+    least = min((u.takes for u in waiting), default=0)
+    if waiting and not going and least > plan.room + elsewhere:
         yield ProblemReport(
             f"there is room for {format_size(plan.room)}, the smallest unit needs"
             f" {format_size(least)}",

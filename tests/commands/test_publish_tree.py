@@ -91,6 +91,21 @@ def test_one_budget_over_the_tree(tree: Path) -> None:
     assert (len(keys_at(lower)), len(keys_at(upper))) == (4, 2)
 
 
+def test_a_budget_that_the_others_used_up_leaves_the_names(tree: Path) -> None:
+    """The superdataset is what leads to them; its own content waits."""
+    upper, lower = shared(tree)
+    dry = told(tree / "derivatives/deep", dry_run=True)
+    needed = str(next(r["bytes"] for r in dry if r.get("outcome") == "summary"))
+    for _ in range(2):
+        found = told(tree, recursive=True, budget=needed)
+        assert (len(keys_at(lower)), len(keys_at(upper))) == (4, 0), found
+        assert links(upper) == {"derivatives/deep": tip(lower)}
+    consent(tree, ("sub-02", "withdrawn"))
+    told(tree, recursive=True, budget=needed)
+    assert not any(path.startswith("sub-02/") for path in tree_of(upper))
+    told(tree, recursive=True, budget="1kB", code=1)  # what fits nowhere is refused as ever
+
+
 @pytest.mark.slow
 def test_what_a_later_dataset_holds_counts_for_an_earlier_one(tree: Path) -> None:
     upper, lower = shared(tree)
