@@ -38,9 +38,9 @@ class Reason:
     ``component`` is one of the grant components, or ``participant`` (nobody known is in
     it), ``lineage`` (nobody can tell whose it is), ``contradiction`` (path and lineage disagree),
     ``excluded``, ``subdataset``, ``select``, ``finding``, ``header-text``, ``identity``,
-    ``content``, ``mention``, ``table``, ``undecided``, ``withdrawn``. ``sentence``
-    tells no decision of a participant and may stand in any result record; ``detail`` may,
-    and is for :mod:`.explaining` only.
+    ``content``, ``mention``, ``table``, ``undecided``, ``withdrawn``, ``sending`` (nothing may be
+    sent now, see :mod:`.shrinking`). ``sentence`` tells no decision of a participant and may
+    stand in any result record; ``detail`` may, and is for :mod:`.explaining` only.
     """
 
     component: str
