@@ -55,8 +55,8 @@ from .reports import (
     UnitReport,
 )
 from .settled import Settled, Told, keep_settled, next_day, read_settled
-from .siblings import must_be_declared
 from .shrinking import only_released
+from .siblings import must_be_declared
 from .snapshot import Basis, Snapshot, dataset_id, read_basis, require_registered, take_snapshot
 from .stores import Store, open_store
 from .subdatasets import Linked, linked_subdatasets
