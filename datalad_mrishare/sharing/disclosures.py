@@ -27,17 +27,19 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..privacy.needles import Needles
-from ..repo.keys import checksum, from_file_name, hasher, key_size
+from ..repo.keys import checksum, content_named, from_file_name, hasher, key_size
 from ..repo.release import REVOKED_FILE
 from .mentions import Mentions
 from .releases import POLICY_FILE
 
-_KEY = re.compile(rb"[A-Z][A-Z0-9_]+(?:-[a-zA-Z]\d+)+--[^\s/\"'\\<>]+")
+_KEY = re.compile(rb"[A-Z][A-Z0-9_]+(?:-[a-zA-Z]\d+)*--[^\s/\"'\\<>]+")
 _WHO = re.compile(rb"^(?:author|committer|tagger) (.*?) <(.*?)> ", re.MULTILINE)
 _CREDENTIAL = re.compile(rb"\b(s3creds|davcreds|cipher|embedcreds=yes|password)\b[^\n]*")
 #: how git-annex describes a repository that nobody described: account, host and path
 _PLACE = re.compile(rb"\S+@\S+:[/~][^\n]*?(?= timestamp=|$)", re.MULTILINE)
 _CHUNK = re.compile(r"-S\d+-C\d+(?=--)")
+#: what git-annex calls an object that it encrypted
+_ENCRYPTED = re.compile(r"GPGHMAC[A-Z0-9]+--[0-9a-f]+")
 #: bytes at the end of a piece that are looked at again with the next one
 _OVERLAP = 1 << 12
 _OURS = ".datalad/mrishare/"
@@ -57,12 +59,14 @@ class Finding:
 class Secrets:
     """All that is looked for.
 
-    ``keys`` is withheld content, ``residue`` are participants and keys that were permitted
-    there before, ``neutral`` mail addresses that may stand in a commit.
+    ``keys`` is withheld content, ``permitted`` are the keys that may be there, ``residue``
+    participants and keys that were permitted before, ``neutral`` mail addresses that may stand in
+    a commit.
     """
 
     mentions: Mentions | None
     keys: Collection[str]
+    permitted: Collection[str]
     residue: Collection[str]
     machine: Needles
     canaries: Needles
@@ -128,11 +132,32 @@ class Secrets:
     def withheld(self, name: str) -> str | None:
         """The withheld key that a file in storage holds, or a chunk of; None of another one.
 
-        >>> Secrets(None, {"A-s9--b"}, (), Needles(()), Needles(()), ()).withheld("A-s9-S5-C2--b")
+        The same checksum with another extension is the same content.
+
+        >>> held = Secrets(None, {"A-s9--b"}, (), (), Needles(()), Needles(()), ())
+        >>> held.withheld("A-s9-S5-C2--b")
         'A-s9--b'
         """
         key = _CHUNK.sub("", from_file_name(name))
-        return key if key in self.keys else None
+        if key in self.keys:
+            return key
+        return None if key in self.permitted else self._contents.get(content_named(key))
+
+    @cached_property
+    def _contents(self) -> dict[str, str]:
+        found = {content_named(key): key for key in self.keys}
+        for key in self.permitted:
+            found.pop(content_named(key), None)
+        return found
+
+    def explains(self, name: str) -> bool:
+        """Whether the name of a key says enough: its content is permitted, withheld or encrypted.
+
+        Nobody knows what any other one holds.
+        """
+        if _CHUNK.sub("", from_file_name(name)) in self.permitted:
+            return True
+        return self.withheld(name) is not None or _ENCRYPTED.fullmatch(name) is not None
 
     def in_pieces(self, size: int | None, pieces: Iterator[bytes], where: str) -> Iterator[Finding]:
         """What a long content of ``size`` bytes tells that comes in pieces, packed or not."""

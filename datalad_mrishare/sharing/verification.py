@@ -267,14 +267,16 @@ class Verification:
         keys = ({*self.state.keys} | older | {*self.state.logs.locations}) - permitted
         keys = {k for k in keys if not of_git(k)}
         if self.policy.own:
-            denied = {v.facts.entry.key for v in self.verdicts if not v.permit}
-            mentions, keys = None, {k for k in denied if k}
+            denied = {v.facts.entry.key for v in self.verdicts if not v.permit} - {None}
+            mentions, permitted = None, permitted | (keys - denied)
+            keys &= denied
         else:
             released = {p for v in self.verdicts if v.permit for p in v.facts.participants}
             mentions = Mentions(self.state.participants, released)
         return Secrets(
             mentions,
             keys,
+            permitted,
             frozenset() if self.policy.own else self._residue,
             Needles(self._machine()),
             Needles(self.asked.canaries),
@@ -372,11 +374,12 @@ class Verification:
         for stored, pieces in listing.entries(place, self._is_wanted):
             name = stored.name.rpartition("/")[2]
             where = f"file {stored.name}"
-            if not is_key(name):
-                self._note(secrets.in_path(stored.name, where))
-            elif key := secrets.withheld(name):
+            held = secrets.withheld(name) if is_key(name) else None
+            if held:
                 kind = "key" if stored.size == 0 else "content"
-                self._note(iter((Finding(kind, key, where),)))
+                self._note(iter((Finding(kind, held, where),)))
+            told = secrets.in_path(stored.name, where)
+            self._note(f for f in told if f.what != held)
             try:
                 if name.startswith(BUNDLE):
                     target = scratch / str(len(bundles)) / name
@@ -390,9 +393,9 @@ class Verification:
         self._read_bundles(bundles, scratch / "repository")
 
     def _is_wanted(self, stored: Stored) -> bool:
-        """Content of the annex says nothing but its name, unless words are looked for in it."""
+        """Content whose key is known says nothing more, unless words are looked for in it."""
         name = stored.name.rpartition("/")[2]
-        if not is_key(name) or of_git(name):
+        if not is_key(name) or of_git(name) or not self.secrets.explains(name):
             return True
         return bool(self.asked.content and self.asked.canaries and name not in self._looked_into)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from datalad_mrishare.repo.worktree import Checkout
 from datalad_mrishare.sharing.siblings import declare
 
 BOLD = "sub-01/func/sub-01_task-rest_bold.nii.gz"
+FUNC = "func/sub-{}_task-rest_bold.nii.gz"
 
 
 def verified(dataset: Path, name: str, *, code: int, **options: Any) -> list[dict[str, Any]]:
@@ -191,6 +193,26 @@ def test_what_lies_in_the_storage(shared: Path, tmp_path: Path) -> None:
     (places,) = (r["places"] for r in found if r.get("what") == "sub-03")
     assert places == 2 and "nowhere" not in json.dumps(found, default=str).lower()
     assert not (shared / ".git/mrishare/verify.clone").exists()
+
+
+def test_what_the_names_of_keys_hide(shared: Path) -> None:
+    """A key that nobody here knows says nothing of its content."""
+    place = shared.parent / "mir.git"
+    first, second = (f"sub-03/{n}" for n in ("anat/sub-03_T1w.nii.gz", FUNC.format("03")))
+    keys = [*keys_of(shared, first), *keys_of(shared, second)]
+    withheld = (shared / first).read_bytes()
+    other = f"MD5E-s{len(withheld)}--{hashlib.md5(withheld).hexdigest()}.nii.gz"
+    files = {
+        f"annex/objects/aaa/bbb/{other}/{other}": withheld,
+        f"old/{keys[1].replace('.nii.gz', '.bin')}": b"whatever it is",
+        "old/SHA256E-s9--00ff.tsv": b"as sub-04 said",
+        "old/WORM-s9-m1--sub-77_T1w.nii.gz": b"x",
+    }
+    for name, content in files.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(content)
+    found = kinds(verified(shared, "mir", code=1))
+    assert found == {"participant": {"sub-04", "sub-77"}, "content": {*keys}}
 
 
 def test_what_is_promised_and_gone(shared: Path) -> None:
