@@ -47,17 +47,30 @@ class Needles:
     def found_in(self, chunks: Iterable[bytes]) -> set[str]:
         """The secrets in a long content that comes in pieces, as it is and unpacked."""
         found: set[str] = set()
-        overlap, packed = 2 * self.longest + 8, _Gzip()
-        end = inside = b""
-        for chunk in chunks:
-            window = end + chunk
+        for window in windows(chunks, 2 * self.longest + 8):
             found |= self.found(window)
-            end = window[-overlap:]
-            for piece in packed.unpack(chunk):
-                window = inside + piece
-                found |= self.found(window)
-                inside = window[-overlap:]
         return found
+
+
+def windows(chunks: Iterable[bytes], overlap: int) -> Iterator[bytes]:
+    """A long content piece by piece, as it is and unpacked.
+
+    Each piece begins with the last ``overlap`` bytes of the one before.
+
+    >>> import gzip
+    >>> [*windows([gzip.compress(b"some"), b"more"], 2)][1]
+    b'some'
+    """
+    packed = _Gzip()
+    end = inside = b""
+    for chunk in chunks:
+        window = end + chunk
+        yield window
+        end = window[-overlap:]
+        for piece in packed.unpack(chunk):
+            window = inside + piece
+            yield window
+            inside = window[-overlap:]
 
 
 def _spellings(secret: str) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:

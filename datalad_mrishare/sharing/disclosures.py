@@ -22,11 +22,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..privacy.needles import Needles
+from ..privacy.needles import Needles, windows
 from ..repo.keys import checksum, content_named, from_file_name, hasher, key_size
 from ..repo.release import REVOKED_FILE
 from .mentions import Mentions
@@ -161,29 +161,26 @@ class Secrets:
 
     def in_pieces(self, size: int | None, pieces: Iterator[bytes], where: str) -> Iterator[Finding]:
         """What a long content of ``size`` bytes tells that comes in pieces, packed or not."""
-        found: set[Finding] = set()
         hashed = self.candidates(size)
 
         def passing() -> Iterator[bytes]:
-            end = b""
             for piece in pieces:
                 for _, digest in hashed:
                     digest.update(piece)
-                found.update(self._told(end + piece, where))
-                end = (end + piece)[-_OVERLAP:]
                 yield piece
 
-        words = self.canaries.found_in(passing())
-        found.update(Finding("canary", word, where) for word in words)
+        found = {*self._in_windows(passing(), where)}
         same = (key for key, digest in hashed if digest.hexdigest() == checksum(key))
         found.update(Finding("content", key, where) for key in same)
         yield from sorted(found, key=lambda f: (f.kind, f.what))
 
     def in_bytes(self, content: bytes, where: str) -> Iterator[Finding]:
-        """What any text tells."""
-        yield from self._told(content, where)
-        for found in self.canaries.found_in([content]) if self.canaries else ():
-            yield Finding("canary", found, where)
+        """What any text tells, packed or not."""
+        yield from dict.fromkeys(self._in_windows([content], where))
+
+    def _in_windows(self, pieces: Iterable[bytes], where: str) -> Iterator[Finding]:
+        for window in windows(pieces, max(_OVERLAP, 2 * self.canaries.longest + 8)):
+            yield from self._told(window, where)
 
     def _told(self, content: bytes, where: str) -> Iterator[Finding]:
         if self.mentions is not None and b"sub-" in content.lower():
@@ -197,6 +194,8 @@ class Secrets:
                     yield Finding("residue" if key in self.residue else "key", key, where)
         for found in self.machine.found(content) if self.mentions is not None else ():
             yield Finding("machine", found, where)
+        for found in self.canaries.found(content) if self.canaries else ():
+            yield Finding("canary", found, where)
 
 
 def names_in_tree(content: bytes, oid_bytes: int) -> Iterator[str]:

@@ -44,6 +44,19 @@ def kinds(found: list[dict[str, Any]]) -> dict[str, set[str]]:
     return result
 
 
+def put(place: Path, files: dict[str, bytes]) -> None:
+    """Put files into storage."""
+    for name, content in files.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(content)
+
+
+def blob(place: Path, content: bytes) -> None:
+    """Put an object into a repository that no ref leads to."""
+    (place.parent / "blob").write_bytes(content)
+    run(place, "git", "hash-object", "-w", str(place.parent / "blob"))
+
+
 @pytest.fixture
 def shared(registered: Path) -> Path:
     """Published to ``mir``: sub-01 and sub-02 permit, sub-03 refused, sub-04 has no record."""
@@ -208,11 +221,21 @@ def test_what_the_names_of_keys_hide(shared: Path) -> None:
         "old/SHA256E-s9--00ff.tsv": b"as sub-04 said",
         "old/WORM-s9-m1--sub-77_T1w.nii.gz": b"x",
     }
-    for name, content in files.items():
-        (place / name).parent.mkdir(parents=True, exist_ok=True)
-        (place / name).write_bytes(content)
+    put(place, files)
     found = kinds(verified(shared, "mir", code=1))
     assert found == {"participant": {"sub-04", "sub-77"}, "content": {*keys}}
+
+
+def test_what_is_packed(shared: Path) -> None:
+    place = shared.parent / "mir.git"
+    (key,) = keys_of(shared, "sub-04/anat")
+    table = b"participant_id\nsub-03\n"
+    far = os.urandom(5 << 20) + f"{key} in {shared} of sub-77".encode()
+    put(place, {"old/a.tsv.gz": gzip.compress(table), "old/b.gz": gzip.compress(far)})
+    blob(place, gzip.compress(b"as sub-04 said"))
+    found = kinds(verified(shared, "mir", code=1))
+    assert found["participant"] == {"sub-03", "sub-04", "sub-77"}
+    assert found["key"] == {key} and str(shared) in found["machine"]
 
 
 def test_what_is_promised_and_gone(shared: Path) -> None:
