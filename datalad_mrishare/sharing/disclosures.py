@@ -26,6 +26,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from ..privacy.imagetext import labels_in
 from ..privacy.needles import Needles, windows
 from ..repo.keys import checksum, content_named, from_file_name, hasher, key_size
 from ..repo.release import REVOKED_FILE
@@ -183,11 +184,11 @@ class Secrets:
             yield from self._told(window, where)
 
     def _told(self, content: bytes, where: str) -> Iterator[Finding]:
-        if self.mentions is not None and b"sub-" in content.lower():
-            for label in self.mentions.all(content.decode("utf-8", "replace")):
-                yield Finding("residue" if label in self.residue else "participant", label, where)
-        if b"--" in content:
-            for raw in {*_KEY.findall(content)}:
+        for label in self._named(content):
+            yield Finding("residue" if label in self.residue else "participant", label, where)
+        wide = content.replace(b"\0", b"") if b"-\0-" in content else b""
+        if b"--" in content or wide:
+            for raw in {*_KEY.findall(content), *_KEY.findall(wide)}:
                 key = raw.decode("utf-8", "surrogateescape")
                 key = self.withheld(key.removesuffix(".log")) or self.withheld(key) or ""
                 if key:
@@ -196,6 +197,17 @@ class Secrets:
             yield Finding("machine", found, where)
         for found in self.canaries.found(content) if self.canaries else ():
             yield Finding("canary", found, where)
+
+    def _named(self, content: bytes) -> frozenset[str]:
+        """Everyone who may not be named but is, in wide characters, too."""
+        if self.mentions is None:
+            return frozenset()
+        lower, found = content.lower(), frozenset[str]()
+        if b"sub-" in lower:
+            found |= self.mentions.all(content.decode("utf-8", "replace"))
+        if b"s\0u\0b\0-\0" in lower:
+            found |= self.mentions.all(" ".join(labels_in(content)))
+        return found
 
 
 def names_in_tree(content: bytes, oid_bytes: int) -> Iterator[str]:

@@ -238,6 +238,16 @@ def test_what_is_packed(shared: Path) -> None:
     assert found["key"] == {key} and str(shared) in found["machine"]
 
 
+def test_what_is_written_in_wide_characters(shared: Path) -> None:
+    place = shared.parent / "mir.git"
+    (key,) = keys_of(shared, "sub-04/anat")
+    put(place, {"old/table.tsv": "participant_id\nsub-03\n".encode("utf-16-le")})
+    blob(place, "as sub-04 said".encode("utf-16-be"))
+    blob(place, gzip.compress(f"{key} of sub-77".encode("utf-16")))
+    found = kinds(verified(shared, "mir", code=1))
+    assert found == {"participant": {"sub-03", "sub-04", "sub-77"}, "key": {key}}
+
+
 def test_what_is_promised_and_gone(shared: Path) -> None:
     place = shared.parent / "mir.git"
     (key,) = keys_of(shared, BOLD)
