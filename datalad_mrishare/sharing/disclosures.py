@@ -193,6 +193,17 @@ class Secrets:
                 key = self.withheld(key.removesuffix(".log")) or self.withheld(key) or ""
                 if key:
                     yield Finding("residue" if key in self.residue else "key", key, where)
+        yield from self._words(content, where)
+
+    def words_in(self, pieces: Iterable[bytes], where: str) -> Iterator[Finding]:
+        """Words of the machine and of the private list in permitted content, packed or not."""
+        seen = windows(pieces, max(_OVERLAP, 2 * self.canaries.longest + 8))
+        yield from sorted(
+            {found for window in seen for found in self._words(window, where)},
+            key=lambda f: (f.kind, f.what),
+        )
+
+    def _words(self, content: bytes, where: str) -> Iterator[Finding]:
         for found in self.machine.found(content) if self.mentions is not None else ():
             yield Finding("machine", found, where)
         for found in self.canaries.found(content) if self.canaries else ():

@@ -448,11 +448,9 @@ class Verification:
                 continue
             if told := look_into(found, path):
                 self._note(self._told(told, f"content of {path}"))
-            if not self.asked.canaries:
-                continue
             self._looked_into.add(key)
-            words = self.secrets.canaries.found_in(strangers.read_pieces(found))
-            self._note(Finding("canary", w, f"content of {path}") for w in sorted(words))
+            pieces = strangers.read_pieces(found)
+            self._note(self.secrets.words_in(pieces, f"content of {path}"))
 
     def _told(self, told: Told, where: str) -> Iterator[Finding]:
         """What a content names beside its data, and what is too much for the policy."""

@@ -392,3 +392,16 @@ def test_what_contents_tell_at_a_sibling_filled_by_hand(registered: Path) -> Non
     assert (named["kind"], named["what"]) == ("header", "text in the field descrip")
     allowed = verified(registered, "hand", code=1, content=True)
     assert kinds(allowed)["header"] == {"the name and number of a patient (DICOM)"}
+
+
+def test_a_path_of_the_machine_in_what_was_retrieved(registered: Path) -> None:
+    path = "sub-01/func/sub-01_task-rest_physio.tsv.gz"
+    (registered / path).write_bytes(gzip.compress(f"1\t{registered}/x\n".encode()))
+    run(registered, "git", "annex", "add", "--force-large", path)
+    run(registered, "git", "commit", "--quiet", "-m", "by hand")
+    add_path(registered, "mir", "institution")
+    consent(registered, ("sub-01", "given"))
+    told(registered)
+    verified(registered, "mir", code=0)
+    found = verified(registered, "mir", code=1, content=True)
+    assert str(registered) in kinds(found)["machine"] and kinds(found).keys() == {"machine"}
