@@ -7,6 +7,7 @@ be mistaken for two.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import tempfile
@@ -63,6 +64,18 @@ def encode(path: str) -> bytes:
 def decode(raw: bytes) -> str:
     """A path as git gives it."""
     return raw.decode("utf-8", "surrogateescape")
+
+
+def hasher_of_blob(oid: str, size: int) -> hashlib._Hash:
+    """A fresh hash object for a content of ``size`` bytes, as git makes ids like ``oid``.
+
+    >>> digest = hasher_of_blob("0" * 40, 3)
+    >>> digest.update(b"hi\\n")
+    >>> digest.hexdigest()
+    '45b983be36b73c0788dc9cbcb76cbb80fc7bb057'
+    """
+    made = hashlib.sha256 if len(oid) == 64 else hashlib.sha1
+    return made(b"blob %d\0" % size, usedforsecurity=False)
 
 
 def read_tree(repo: Path, commit: str, memory: Path | None = None) -> list[Entry]:

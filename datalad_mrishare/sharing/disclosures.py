@@ -23,13 +23,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..privacy.imagetext import labels_in
 from ..privacy.needles import Needles, windows
 from ..repo.keys import checksum, content_named, from_file_name, hasher, key_size
 from ..repo.release import REVOKED_FILE
+from ..repo.trees import Entry, hasher_of_blob
 from .mentions import Mentions
 from .releases import POLICY_FILE
 
@@ -57,11 +58,21 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """Withheld content that something of the same size may be: ``what`` it is called."""
+
+    what: str
+    digest: hashlib._Hash
+    checksum: str
+
+
+@dataclass(frozen=True)
 class Secrets:
     """All that is looked for.
 
-    ``keys`` is withheld content, ``permitted`` are the keys that may be there, ``residue``
-    participants and keys that were permitted before, ``neutral`` mail addresses that may stand in
+    ``keys`` is withheld content, ``blobs`` are withheld files in git by the id of their blob,
+    ``permitted`` the keys that may be there, ``residue`` participants, keys and blobs that were
+    permitted before, ``neutral`` mail addresses that may stand in
     a commit.
     """
 
@@ -72,6 +83,7 @@ class Secrets:
     machine: Needles
     canaries: Needles
     neutral: Collection[str]
+    blobs: Mapping[str, Entry] = field(default_factory=dict)
 
     def in_path(self, path: str, where: str) -> Iterator[Finding]:
         """What the name of a file, directory or ref tells."""
@@ -86,10 +98,8 @@ class Secrets:
             yield Finding("address", path.rpartition("/")[2], where)
         yield from self.in_bytes(raw, where)
 
-    def in_object(
-        self, kind: str, content: bytes, where: str, oid_bytes: int = 20
-    ) -> Iterator[Finding]:
-        """What an object of git tells; its ids have ``oid_bytes``."""
+    def in_object(self, kind: str, oid: str, content: bytes, where: str) -> Iterator[Finding]:
+        """What an object of git tells."""
         if kind in ("commit", "tag") and self.mentions is not None:
             head = content.partition(b"\n\n")[0]
             for name, mail in _WHO.findall(head):
@@ -98,7 +108,7 @@ class Secrets:
                     yield Finding("identity", said, where)
         if kind == "tree":
             # git tells one path of an object, and the same content may stand under another
-            for name in names_in_tree(content, oid_bytes):
+            for name in names_in_tree(content, len(oid) // 2):
                 yield from self.in_path(name, f"{where}: {name}")
             return
         if where.endswith(" remote.log)") and self.mentions is not None:
@@ -107,28 +117,35 @@ class Secrets:
         if where.endswith(" uuid.log)") and self.mentions is not None:
             for match in _PLACE.findall(content):
                 yield Finding("machine", match.decode("utf-8", "replace"), where)
-        yield from self.same_content(content, where)
+        yield from self.same_content(oid, content, where)
         yield from self.in_bytes(content, where)
 
-    def same_content(self, content: bytes, where: str) -> Iterator[Finding]:
+    def same_content(self, oid: str, content: bytes, where: str) -> Iterator[Finding]:
         """Withheld content under another name."""
-        for key, digest in self.candidates(len(content)):
-            digest.update(content)
-            if digest.hexdigest() == checksum(key):
-                yield Finding("residue" if key in self.residue else "content", key, where)
+        if oid in self.blobs:
+            kind = "residue" if oid in self.residue else "content"
+            yield Finding(kind, self.blobs[oid].path, where)
+        for key in self._sizes.get(len(content), ()):
+            if (digest := hasher(key)) is not None:
+                digest.update(content)
+                if digest.hexdigest() == checksum(key):
+                    yield Finding("residue" if key in self.residue else "content", key, where)
 
-    def candidates(self, size: int | None) -> list[tuple[str, hashlib._Hash]]:
-        """Withheld keys of so many bytes, each with a fresh hash object."""
-        made = [(key, hasher(key)) for key in self._sizes.get(size or 0, ())]
-        return [(key, digest) for key, digest in made if digest is not None]
+    def candidates(self, size: int | None) -> Iterator[Candidate]:
+        """Withheld content of so many bytes, each with a fresh hash object."""
+        for key in self._sizes.get(size or 0, ()):
+            if (digest := hasher(key)) is not None:
+                yield Candidate(key, digest, checksum(key))
+        for oid in self._blob_sizes.get(size or 0, ()):
+            yield Candidate(self.blobs[oid].path, hasher_of_blob(oid, size or 0), oid)
 
     @cached_property
     def _sizes(self) -> dict[int, list[str]]:
-        found: dict[int, list[str]] = {}
-        for key in self.keys:
-            found.setdefault(key_size(key) or 0, []).append(key)
-        found.pop(0, None)  # nothing, or nobody knows how much
-        return found
+        return _by_size((key, key_size(key) or 0) for key in self.keys)
+
+    @cached_property
+    def _blob_sizes(self) -> dict[int, list[str]]:
+        return _by_size((oid, entry.size) for oid, entry in self.blobs.items())
 
     def withheld(self, name: str) -> str | None:
         """The withheld key that a file in storage holds, or a chunk of; None of another one.
@@ -162,17 +179,17 @@ class Secrets:
 
     def in_pieces(self, size: int | None, pieces: Iterator[bytes], where: str) -> Iterator[Finding]:
         """What a long content of ``size`` bytes tells that comes in pieces, packed or not."""
-        hashed = self.candidates(size)
+        hashed = [*self.candidates(size)]
 
         def passing() -> Iterator[bytes]:
             for piece in pieces:
-                for _, digest in hashed:
-                    digest.update(piece)
+                for candidate in hashed:
+                    candidate.digest.update(piece)
                 yield piece
 
         found = {*self._in_windows(passing(), where)}
-        same = (key for key, digest in hashed if digest.hexdigest() == checksum(key))
-        found.update(Finding("content", key, where) for key in same)
+        same = (c.what for c in hashed if c.digest.hexdigest() == c.checksum)
+        found.update(Finding("content", what, where) for what in same)
         yield from sorted(found, key=lambda f: (f.kind, f.what))
 
     def in_bytes(self, content: bytes, where: str) -> Iterator[Finding]:
@@ -219,6 +236,15 @@ class Secrets:
         if b"s\0u\0b\0-\0" in lower:
             found |= self.mentions.all(" ".join(labels_in(content)))
         return found
+
+
+def _by_size(sized: Iterable[tuple[str, int]]) -> dict[int, list[str]]:
+    """Names by the bytes that they take; without those of nothing, and those nobody knows of."""
+    found: dict[int, list[str]] = {}
+    for name, size in sized:
+        found.setdefault(size, []).append(name)
+    found.pop(0, None)
+    return found
 
 
 def names_in_tree(content: bytes, oid_bytes: int) -> Iterator[str]:

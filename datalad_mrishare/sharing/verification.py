@@ -49,6 +49,7 @@ from .holdings import places
 from .mentions import Mentions
 from .policies import Policy, load_policies
 from .snapshot import Snapshot, take_snapshot
+from .withheld import withheld_blobs
 
 
 @dataclass(frozen=True)
@@ -281,6 +282,7 @@ class Verification:
             Needles(self._machine()),
             Needles(self.asked.canaries),
             {NEUTRAL["GIT_AUTHOR_EMAIL"], NEUTRAL["GIT_COMMITTER_EMAIL"]},
+            {} if self.policy.own else withheld_blobs(self.verdicts),
         )
 
     @cached_property
@@ -299,8 +301,8 @@ class Verification:
         found = {p.lower() for p in people}
         for entry in (*self.state.entries, *self.state.older):
             who = self.state.people(entry)
-            if entry.key and who and who <= people:
-                found.add(entry.key)
+            if who and who <= people:
+                found.add(entry.key or entry.oid)
         return frozenset(found)
 
     def _machine(self) -> list[str]:
@@ -338,7 +340,7 @@ class Verification:
             self._seen.add(oid)
             count += 1
             where = f"{kind} {oid[:10]}" + (f" (at {names[oid]})" if names.get(oid) else "")
-            found = secrets.in_object(kind, content, where, len(oid) // 2)
+            found = secrets.in_object(kind, oid, content, where)
             self._note(self._as_of(oid in now, found))
         return count
 
@@ -347,7 +349,8 @@ class Verification:
         for finding in found:
             listed = is_key(finding.what) and "revoked.tsv" in finding.where
             if current and finding.kind == "residue" and not listed:
-                kind = "key" if is_key(finding.what) else "participant"
+                in_git = "/" in finding.what  # a path, not a label
+                kind = "key" if is_key(finding.what) else "content" if in_git else "participant"
                 finding = Finding(kind, finding.what, finding.where)
             yield finding
 
@@ -369,7 +372,7 @@ class Verification:
         for oid, kind, content in listing.objects(place):
             if oid not in self._seen:
                 where = f"{kind} {oid[:10]} in the storage"
-                self._note(secrets.in_object(kind, content, where, len(oid) // 2))
+                self._note(secrets.in_object(kind, oid, content, where))
         bundles: list[Path] = []
         for stored, pieces in listing.entries(place, self._is_wanted):
             name = stored.name.rpartition("/")[2]

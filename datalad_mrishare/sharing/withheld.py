@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from .facts import some_of
+from ..repo.trees import Entry
+from .facts import Kind, some_of
 from .plans import natural
 from .reports import WithheldReport
 from .verdicts import Reason, Verdict
@@ -52,6 +53,25 @@ def group_withheld(verdicts: Iterable[Verdict]) -> Iterator[WithheldReport]:
             problem=group.reason.component in _PROBLEMS,
             example=group.example,
         )
+
+
+def withheld_blobs(verdicts: Iterable[Verdict]) -> dict[str, Entry]:
+    """Blob -> an entry of git that is withheld and somebody's, and permitted under no other path.
+
+    A table or JSON of a release is written anew, and may come to say what a withheld one says.
+    """
+    found, permitted = {}, set()
+    for v in verdicts:
+        entry = v.facts.entry
+        if v.permit:
+            permitted.add(entry.oid)
+        elif v.facts.participants and v.facts.kind is not Kind.TABLE and _is_own_data(entry):
+            found[entry.oid] = entry
+    return {oid: entry for oid, entry in found.items() if oid not in permitted}
+
+
+def _is_own_data(entry: Entry) -> bool:
+    return entry.key is None and entry.size > 0 and not entry.path.endswith(".json")
 
 
 def _distinct(reasons: Iterable[Reason]) -> list[Reason]:

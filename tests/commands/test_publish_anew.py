@@ -115,7 +115,8 @@ def test_an_erased_participant_is_forgotten(registered: Path) -> None:
     told(registered)
     gone = keys_of(registered, f"{GONE}/")
     residue = verified(registered, code=0)
-    assert set(residue) == {"residue"} and residue["residue"] == {GONE, *gone}
+    events = f"{GONE}/func/{GONE}_task-rest_events.tsv"  # in git
+    assert set(residue) == {"residue"} and residue["residue"] == {GONE, events, *gone}
     consent(registered, (GONE, "withdrawn", "erase"))
     told(registered)
     assert GONE in verified(registered, code=1)["participant"]

@@ -248,6 +248,30 @@ def test_what_is_written_in_wide_characters(shared: Path) -> None:
     assert found == {"participant": {"sub-03", "sub-04", "sub-77"}, "key": {key}}
 
 
+def test_withheld_files_of_git_under_another_name(registered: Path) -> None:
+    place = add_path(registered, "mir", "institution")
+    image, events = "sub-03/anat/sub-03_T2w.nii.gz", "sub-03/func/sub-03_task-x_events.tsv"
+    twins = [f"sub-0{n}/func/sub-0{n}_task-y_events.tsv" for n in (1, 3)]
+    texts = {image: gzip.compress(b"voxels"), events: b"onset\tduration\n3\t4\n"}
+    texts |= dict.fromkeys(twins, b"onset\tduration\n1\t2\n")
+    put(registered, texts)
+    run(registered, "git", "annex", "add", "--force-small", *texts)
+    run(registered, "git", "commit", "--quiet", "-m", "more")
+    consent(registered, ("sub-01", "given"), ("sub-02", "given"), ("sub-03", "refused"))
+    told(registered)
+    verified(registered, "mir", code=0)
+    blob(place, texts[image])
+    put(place, {"old/x.bin": texts[events]})
+    assert kinds(verified(registered, "mir", code=1)) == {"content": {image, events}}
+    run(place, "git", "gc", "--quiet", "--prune=now")
+    (place / "old/x.bin").unlink()
+    # what was permitted once stays in the history, and is no finding
+    consent(registered, ("sub-01", "withdrawn"), ("sub-03", "given"))
+    told(registered)
+    found = verified(registered, "mir", code=0)
+    assert "sub-01" in kinds(found)["residue"]
+
+
 def test_what_is_promised_and_gone(shared: Path) -> None:
     place = shared.parent / "mir.git"
     (key,) = keys_of(shared, BOLD)
@@ -275,7 +299,8 @@ def test_what_was_permitted_once(shared: Path) -> None:
     consent(shared, ("sub-02", "withdrawn"))
     told(shared)
     found = verified(shared, "mir", code=0)
-    assert kinds(found) == {"residue": {"sub-02", *keys_of(shared, "sub-02")}}
+    events = "sub-02/func/sub-02_task-rest_events.tsv"  # in git, so its content stays as well
+    assert kinds(found) == {"residue": {"sub-02", events, *keys_of(shared, "sub-02")}}
     consent(shared, ("sub-01", "withdrawn", "erase"))
     told(shared)
     found = kinds(verified(shared, "mir", code=1))
