@@ -30,6 +30,7 @@ from .transport import read_on_the_way
 class Stored:
     """One thing in storage: its ``name`` there, its ``size`` in bytes where that is told.
 
+    The name of a directory ends in a slash.
     ``wrong`` says why it could not be looked into.
     """
 
@@ -45,16 +46,17 @@ Entry = tuple[Stored, Iterator[bytes]]
 
 _Failures = tuple[type[Exception], ...]
 
-#: type, size, name of all but directories; without sizes where find is not GNU's
+#: type, size, name of all but directories with something in them; without sizes, and of every
+#: directory, where find is not GNU's
 _LIST = (
     GO_THERE
     + """
 cd "$place" || exit 9
 if find . -prune -printf '' 2>/dev/null; then
-    find . ! -type d -printf '%y %s %P\\0'
+    find . -mindepth 1 \\( ! -type d -o -empty \\) -printf '%y %s %P\\0'
 else
-    find . -type f -exec printf 'f - %s\\0' {} + -o -type l -exec printf 'l - %s\\0' {} + \\
-        -o ! -type d -exec printf '? - %s\\0' {} +
+    find . -type d -exec printf 'd - %s/\\0' {} + -o -type f -exec printf 'f - %s\\0' {} + \\
+        -o -type l -exec printf 'l - %s\\0' {} + -o -exec printf '? - %s\\0' {} +
 fi
 """
 )
@@ -74,7 +76,7 @@ true' sh {} +
 
 
 def entries(place: Place, wanted: Wanted) -> Iterator[Entry]:
-    """Everything at ``place`` but objects of git.
+    """Everything at ``place`` but objects of git, also directories with nothing in them.
 
     Raises
     ------
@@ -112,6 +114,8 @@ def _here(place: Path, wanted: Wanted) -> Iterator[Entry]:
             seen = path.lstat()
             if stat.S_ISLNK(seen.st_mode):
                 yield Stored(name, None), iter((os.fsencode(os.readlink(path)),))
+            elif stat.S_ISDIR(seen.st_mode):
+                yield Stored(f"{name}/", None), iter(())
             elif not stat.S_ISREG(seen.st_mode):
                 yield Stored(name, None, "is no file"), iter(())
             else:
@@ -136,6 +140,9 @@ def _behind_ssh(place: SshPlace, wanted: Wanted) -> Iterator[Entry]:
         name = name.removeprefix("./")
         top, _, rest = name.rpartition("objects/")
         if f"{top}objects" in tops and _OBJECT.fullmatch(rest):
+            continue
+        if kind == "d":
+            yield Stored(f"{name.rstrip('/')}/", None), iter(())
             continue
         if kind not in "fl":
             yield Stored(name, None, "is no file"), iter(())

@@ -135,7 +135,7 @@ def repositories_below(directory: Path) -> list[Path]:
 
 
 def files_below(directory: Path) -> Iterator[Path]:
-    """Every file, link and other entry below a directory but for objects of git.
+    """Every file, link, empty directory and other entry below a directory; no objects of git.
 
     Raises
     ------
@@ -147,6 +147,8 @@ def files_below(directory: Path) -> Iterator[Path]:
         raise exc
 
     for parent, below, files in os.walk(directory, onerror=stop):
+        if not below and not files and Path(parent) != directory:
+            yield Path(parent)
         if Path(parent).name == "objects" and Path(parent, "../refs").is_dir():
             below[:] = [name for name in below if not _OF_GIT.fullmatch(name)]  # read as objects
         links = [name for name in below if Path(parent, name).is_symlink()]

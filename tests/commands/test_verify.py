@@ -272,6 +272,15 @@ def test_withheld_files_of_git_under_another_name(registered: Path) -> None:
     assert "sub-01" in kinds(found)["residue"]
 
 
+def test_directories_with_nothing_in_them(shared: Path) -> None:
+    place = shared.parent / "mir.git"
+    (key,) = keys_of(shared, "sub-04/anat")
+    (place / "old/sub-03").mkdir(parents=True)
+    (place / "annex/objects/aaa/bbb" / key).mkdir(parents=True)
+    found = kinds(verified(shared, "mir", code=1))
+    assert found == {"participant": {"sub-03"}, "key": {key}}
+
+
 def test_what_is_promised_and_gone(shared: Path) -> None:
     place = shared.parent / "mir.git"
     (key,) = keys_of(shared, BOLD)

@@ -123,8 +123,10 @@ def test_objects_that_no_ref_leads_to(
     run(place, "git", "hash-object", "-w", str(tmp_path / "blob"))
     (place / "to nowhere").symlink_to("/about/sub-04")
     os.mkfifo(place / "pipe")
+    (place / "of sub-77/nothing").mkdir(parents=True)
     found = kinds(verified(registered, "mir", code=1))
-    assert found == {"participant": {"sub-03", "sub-04"}, "unread": {"pipe: is no file"}}
+    who = {"sub-03", "sub-04", "sub-77"}
+    assert found == {"participant": who, "unread": {"pipe: is no file"}}
 
 
 @pytest.mark.slow
