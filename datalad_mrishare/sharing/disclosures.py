@@ -36,6 +36,12 @@ from .releases import POLICY_FILE
 
 _KEY = re.compile(rb"[A-Z][A-Z0-9_]+(?:-[a-zA-Z]\d+)*--[^\s/\"'\\<>]+")
 _WHO = re.compile(rb"^(?:author|committer|tagger) (.*?) <(.*?)> ", re.MULTILINE)
+#: in a bare repository: what was pushed there and by whom (git-reflog(1)), and its settings
+_REFLOG = re.compile(r"file (?:(?!.*\.git/).*/)?logs/(?:HEAD|refs/.+)")
+_LOGGED = re.compile(rb"^[0-9a-f]{40,64} [0-9a-f]{40,64} (.*?) <(.*?)> \d+ ", re.MULTILINE)
+_CONFIG = re.compile(r"file (?:(?!.*\.git/).*/)?config")
+_USER = re.compile(rb"^\[user\]\n((?:[ \t]+[^\n]*\n)+)", re.MULTILINE | re.IGNORECASE)
+_VALUE = re.compile(rb"^\s*(?:name|email)\s*=\s*(\S[^\n]*)", re.MULTILINE | re.IGNORECASE)
 _CREDENTIAL = re.compile(rb"\b(s3creds|davcreds|cipher|embedcreds=yes|password)\b[^\n]*")
 #: how git-annex describes a repository that nobody described: account, host and path
 _PLACE = re.compile(rb"\S+@\S+:[/~][^\n]*?(?= timestamp=|$)", re.MULTILINE)
@@ -72,8 +78,7 @@ class Secrets:
 
     ``keys`` is withheld content, ``blobs`` are withheld files in git by the id of their blob,
     ``permitted`` the keys that may be there, ``residue`` participants, keys and blobs that were
-    permitted before, ``neutral`` mail addresses that may stand in
-    a commit.
+    permitted before, ``neutral`` who may have made a commit, as ``NAME <MAIL>``.
     """
 
     mentions: Mentions | None
@@ -101,11 +106,7 @@ class Secrets:
     def in_object(self, kind: str, oid: str, content: bytes, where: str) -> Iterator[Finding]:
         """What an object of git tells."""
         if kind in ("commit", "tag") and self.mentions is not None:
-            head = content.partition(b"\n\n")[0]
-            for name, mail in _WHO.findall(head):
-                if mail.decode("utf-8", "replace") not in self.neutral:
-                    said = f"{name.decode('utf-8', 'replace')} <{mail.decode('utf-8', 'replace')}>"
-                    yield Finding("identity", said, where)
+            yield from self._signed(_WHO.findall(content.partition(b"\n\n")[0]), where)
         if kind == "tree":
             # git tells one path of an object, and the same content may stand under another
             for name in names_in_tree(content, len(oid) // 2):
@@ -119,6 +120,28 @@ class Secrets:
                 yield Finding("machine", match.decode("utf-8", "replace"), where)
         yield from self.same_content(oid, content, where)
         yield from self.in_bytes(content, where)
+
+    def _signed(self, people: Iterable[tuple[bytes, bytes]], where: str) -> Iterator[Finding]:
+        """Names and mail addresses of anybody but this software."""
+        for name, mail in dict.fromkeys(people):
+            who = (name + b" <" + mail + b">").decode("utf-8", "replace")
+            if who not in self.neutral:
+                yield Finding("identity", who, where)
+
+    def _in_settings(self, content: bytes, where: str) -> Iterator[Finding]:
+        """Who pushed to a repository, as its reflog or its configuration tells."""
+        if self.mentions is None:
+            return
+        if _REFLOG.fullmatch(where):
+            yield from self._signed(_LOGGED.findall(content), where)
+        if _CONFIG.fullmatch(where):
+            ours = {part for who in self.neutral for part in who.rstrip(">").split(" <")}
+            found = (
+                v.decode("utf-8", "replace")
+                for s in _USER.findall(content)
+                for v in _VALUE.findall(s)
+            )
+            yield from (Finding("identity", value, where) for value in found if value not in ours)
 
     def same_content(self, oid: str, content: bytes, where: str) -> Iterator[Finding]:
         """Withheld content under another name."""
@@ -187,18 +210,20 @@ class Secrets:
                     candidate.digest.update(piece)
                 yield piece
 
-        found = {*self._in_windows(passing(), where)}
+        found: set[Finding] = set()
+        for window in self._windows(passing()):
+            found.update(self._told(window, where), self._in_settings(window, where))
         same = (c.what for c in hashed if c.digest.hexdigest() == c.checksum)
         found.update(Finding("content", what, where) for what in same)
         yield from sorted(found, key=lambda f: (f.kind, f.what))
 
     def in_bytes(self, content: bytes, where: str) -> Iterator[Finding]:
         """What any text tells, packed or not."""
-        yield from dict.fromkeys(self._in_windows([content], where))
+        seen = self._windows([content])
+        yield from dict.fromkeys(found for window in seen for found in self._told(window, where))
 
-    def _in_windows(self, pieces: Iterable[bytes], where: str) -> Iterator[Finding]:
-        for window in windows(pieces, max(_OVERLAP, 2 * self.canaries.longest + 8)):
-            yield from self._told(window, where)
+    def _windows(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        return windows(pieces, max(_OVERLAP, 2 * self.canaries.longest + 8))
 
     def _told(self, content: bytes, where: str) -> Iterator[Finding]:
         for label in self._named(content):
@@ -214,11 +239,8 @@ class Secrets:
 
     def words_in(self, pieces: Iterable[bytes], where: str) -> Iterator[Finding]:
         """Words of the machine and of the private list in permitted content, packed or not."""
-        seen = windows(pieces, max(_OVERLAP, 2 * self.canaries.longest + 8))
-        yield from sorted(
-            {found for window in seen for found in self._words(window, where)},
-            key=lambda f: (f.kind, f.what),
-        )
+        seen = self._windows(pieces)
+        yield from dict.fromkeys(found for window in seen for found in self._words(window, where))
 
     def _words(self, content: bytes, where: str) -> Iterator[Finding]:
         for found in self.machine.found(content) if self.mentions is not None else ():

@@ -281,7 +281,7 @@ class Verification:
             frozenset() if self.policy.own else self._residue,
             Needles(self._machine()),
             Needles(self.asked.canaries),
-            {NEUTRAL["GIT_AUTHOR_EMAIL"], NEUTRAL["GIT_COMMITTER_EMAIL"]},
+            {f"{NEUTRAL['GIT_AUTHOR_NAME']} <{NEUTRAL['GIT_AUTHOR_EMAIL']}>"},
             {} if self.policy.own else withheld_blobs(self.verdicts),
         )
 

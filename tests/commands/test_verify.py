@@ -117,7 +117,8 @@ def test_a_sibling_that_was_filled_by_hand(registered: Path) -> None:
     found = kinds(verified(registered, "hand", code=1))
     assert found["participant"] == {"sub-02", "sub-03", "sub-04"}
     withheld = keys_of(registered, "sub-02", "sub-03", "sub-04")
-    assert found["key"] == withheld and found["content"] == withheld
+    events = {f"{p}/func/{p}_task-rest_events.tsv" for p in found["participant"]}
+    assert found["key"] == withheld and found["content"] == withheld | events
     assert ".datalad/mrishare/consent.tsv" in found["registry"]
     assert keys_of(registered, BOLD) <= found["metadata"]
     assert "Test Steward <steward@example.org>" in found["identity"]
@@ -279,6 +280,20 @@ def test_directories_with_nothing_in_them(shared: Path) -> None:
     (place / "annex/objects/aaa/bbb" / key).mkdir(parents=True)
     found = kinds(verified(shared, "mir", code=1))
     assert found == {"participant": {"sub-03"}, "key": {key}}
+
+
+def test_who_worked_there(shared: Path) -> None:
+    place = shared.parent / "mir.git"
+    run(place, "git", "config", "core.logAllRefUpdates", "true")
+    who = {"USER": "Jane Doe <jane@hospital.example>", "SAME": "Jane <datalad-mrishare@invalid>"}
+    log = f"{'0' * 40} {'1' * 40} {who['USER']} 1700000000 +0100\tpush\n"
+    put(place, {"logs/refs/heads/main": log.encode()})
+    run(place, "git", "config", "user.email", "joe@hospital.example")
+    commit = run(place, "git", "cat-file", "commit", "main").replace("datalad-mrishare <", "Jane <")
+    (place.parent / "commit").write_text(commit)
+    run(place, "git", "hash-object", "-t", "commit", "-w", str(place.parent / "commit"))
+    found = kinds(verified(shared, "mir", code=1))
+    assert found == {"identity": {*who.values(), "joe@hospital.example"}}
 
 
 def test_what_is_promised_and_gone(shared: Path) -> None:
