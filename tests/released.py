@@ -28,6 +28,7 @@ def tree(
     revoked: tuple[str, ...] = (),
     *,
     form: str = "",
+    machine: tuple[str, ...] = (),
 ) -> ReleaseTree:
     """The release of a dataset with an image of each and these ``texts`` in git."""
     forms = load_forms("clean: {extends: obc-ult-1.0.1, deid: deidentified}")
@@ -49,7 +50,7 @@ def tree(
         return {e.oid: texts[e.path] for e in asked}  # type: ignore[attr-defined]
 
     verdicts = decide(facts_of(entries, contents, {}, chosen.commons), judge)
-    return release_tree(verdicts, judge, PEOPLE, contents, "an-id", revoked)
+    return release_tree(verdicts, judge, PEOPLE, contents, "an-id", revoked, machine=machine)
 
 
 def taken(found: ReleaseTree) -> set[str]:

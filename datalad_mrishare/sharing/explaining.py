@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..provenance.participants import participants_in_path
 from ..repo.collector import collector_at_rest
 from ..repo.worktree import Checkout
+from . import machine
 from .anonymous import counts_anonymous, undecided
 from .facts import Kind
 from .origins import node_of
@@ -157,6 +158,7 @@ def decide_all(state: Snapshot, policy: Policy, at: date | None) -> list[Verdict
         return verdicts
     identity = dataset_id(state.checkout, state.commit)
     people, contents = state.participants, state.contents
-    tree = release_tree(verdicts, judge, people, contents, identity, linked=linked)
+    words = machine.places(state.checkout)
+    tree = release_tree(verdicts, judge, people, contents, identity, linked=linked, machine=words)
     denied = {v.facts.path: v for v in tree.denied}
     return [denied.get(v.facts.path, v) for v in verdicts]

@@ -27,7 +27,7 @@ def without_patterns(content: bytes, mentions: Mentions) -> bytes | None:
         lines = content.decode("utf-8").splitlines(keepends=True)
     except UnicodeDecodeError:
         return b""
-    kept = [line for line in lines if mentions.found(line) is None]
+    kept = [line for line in lines if mentions.may_stay(line)]
     if len(kept) == len(lines):
         return None
     return "".join(kept).encode("utf-8")

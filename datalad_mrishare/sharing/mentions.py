@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterator
 
@@ -19,13 +20,21 @@ class Mentions:
 
     Upper and lower case are the same. A label that nobody has counts when it looks like
     those there are (``sub-99`` beside ``sub-01``): it is that of somebody who was removed.
+    ``machine`` are words that tell of the steward's machine.
 
     >>> names = Mentions(["sub-01", "sub-02"], ["sub-01"])
     >>> names.found("like sub-01 and Sub-02"), names.found("sub-01"), names.found("sub-1mm")
     ('sub-02', None, None)
     """
 
-    def __init__(self, participants: Collection[str], released: Collection[str]):
+    def __init__(
+        self,
+        participants: Collection[str],
+        released: Collection[str],
+        machine: Collection[str] = (),
+    ):
+        #: also as JSON writes them
+        self._machine = sorted({w.lower() for m in machine for w in (m, json.dumps(m)[1:-1])})
         self._released = frozenset(released)
         self._known = {p.lower() for p in participants}
         self._withheld = {p.lower() for p in participants if p not in released}
@@ -50,6 +59,15 @@ class Mentions:
                 if label in self._withheld or (label not in self._known and self.is_person(label)):
                     yield label
         yield from (odd for odd in self._odd if odd in text)
+
+    def tells(self, text: str) -> bool:
+        """Whether a text has a word that tells of the steward's machine."""
+        text = text.lower() if self._machine else ""
+        return any(word in text for word in self._machine)
+
+    def may_stay(self, text: str) -> bool:
+        """Whether a part of a text names nobody, and tells of no machine."""
+        return self.found(text) is None and not self.tells(text)
 
     def is_person(self, label: str) -> bool:
         """Whether a label is that of somebody known, or looks like one."""
@@ -92,6 +110,11 @@ TOLD = Reason(
     "its header or its content names a participant who is withheld or not in the dataset",
     "Take the name out of it, then datalad save and datalad mrishare-register",
 )
+MACHINE = Reason(
+    "machine",
+    "its text tells a path of the steward's machine, or the id of the annex there",
+    "Take it out of the text, then datalad save",
+)
 NO_TEXT = Reason(
     "mention",
     "it cannot be looked through for names of participants who are withheld",
@@ -109,4 +132,6 @@ def against(path: str, content: bytes, kind: Kind, mentions: Mentions) -> Reason
         return NO_TEXT
     if "\\u" in text:  # what a reader of JSON sees
         text += "\n" + _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
-    return MENTION if mentions.found(text) else None
+    if mentions.found(text):
+        return MENTION
+    return MACHINE if mentions.tells(text) else None

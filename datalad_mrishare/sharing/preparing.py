@@ -28,6 +28,7 @@ from ..repo.process import meanwhile
 from ..repo.release import REVOKED_FILE, ReleaseRepository
 from ..repo.trees import Entry, decode, read_blobs
 from ..repo.worktree import Checkout
+from . import machine
 from .anonymous import undecided
 from .describing import CHANGES, DESCRIPTION, Former, describe, describes_dataset
 from .facts import Facts
@@ -400,6 +401,7 @@ class Preparation:
             dataset_id(self.checkout, self.state.commit),
             held - {v.facts.entry.key for v in verdicts if v.permit},
             self.linked,
+            machine.places(self.checkout),
         )
         named = [
             e

@@ -60,6 +60,7 @@ def release_tree(
     dataset_id: str | None,
     revoked: Iterable[str] = (),
     linked: Mapping[str, Linked] | None = None,
+    machine: Collection[str] = (),
 ) -> ReleaseTree:
     """Build the tree of a release.
 
@@ -79,12 +80,14 @@ def release_tree(
         Keys that earlier releases held and this one does not.
     linked : mapping, optional
         Subdatasets that have a release for the same sibling, by path.
+    machine : collection of str, optional
+        What no text may tell; see :func:`.machine.places`.
     """
     permitted = [v for v in verdicts if v.permit]
     dataset = Paths(v.facts.path for v in verdicts)
     plain = _with_files(dataset, permitted)
     released = frozenset(p for v in plain for p in v.facts.participants)
-    mentions = Mentions(participants, released)
+    mentions = Mentions(participants, released, machine)
     texts = contents([e for e in (v.facts.entry for v in permitted) if _in_git(e)])
     sidecars = [v for v in plain if _is_sidecar(v.facts) and not mentions.in_path(v.facts.path)]
     beside = {v.facts.path for v in sidecars}
@@ -275,7 +278,7 @@ def _table(
     listed = _columns(judge.policy)
 
     def may_leave(column: str) -> bool:
-        return listed(column) and mentions.found(column) is None
+        return listed(column) and mentions.may_stay(column)
 
     cleared = _clearance(table, may_leave, judge.policy)
     path = verdict.facts.path
@@ -295,7 +298,7 @@ def _table(
     filtered = filter_table(table, may_leave, fate)
     if filtered is None:
         return None
-    rows = tuple(r for r in filtered.rows if mentions.found("\t".join(r)) is None)
+    rows = tuple(r for r in filtered.rows if mentions.may_stay("\t".join(r)))
     return replace(filtered, rows=rows) if rows else None
 
 

@@ -9,10 +9,8 @@ there. Nothing is taken from the release repository, which made what is looked a
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shlex
-import socket
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -36,11 +34,12 @@ from ..repo.events import event_file, left_behind, read_events
 from ..repo.keys import find_object, is_key
 from ..repo.listing import Stored
 from ..repo.locks import lock
-from ..repo.process import NEUTRAL, git_text
+from ..repo.process import NEUTRAL
 from ..repo.remotes import Place, place_of, remotes, resolved_url
 from ..repo.transfer import keys_present
 from ..repo.trees import read_tree
 from ..repo.worktree import Checkout
+from . import machine
 from .clearance import clearance_by_told
 from .digests import policy_digest, registry_digest
 from .disclosures import Finding, Grouped, Secrets, group
@@ -279,7 +278,7 @@ class Verification:
             keys,
             permitted,
             frozenset() if self.policy.own else self._residue,
-            Needles(self._machine()),
+            Needles(machine.everything(self.checkout, self.name)),
             Needles(self.asked.canaries),
             {f"{NEUTRAL['GIT_AUTHOR_NAME']} <{NEUTRAL['GIT_AUTHOR_EMAIL']}>"},
             {} if self.policy.own else withheld_blobs(self.verdicts),
@@ -304,18 +303,6 @@ class Verification:
             if who and who <= people:
                 found.add(entry.key or entry.oid)
         return frozenset(found)
-
-    def _machine(self) -> list[str]:
-        """Words that tell of the steward and the machine; none that may occur by chance."""
-        path = self.checkout.path
-        words = {str(path), os.path.realpath(path), self.checkout.uuid}
-        for variable in ("user.name", "user.email"):
-            words.add(git_text(path, "config", "--get", variable, ok=(0, 1)))
-        words |= {socket.gethostname(), os.path.expanduser("~")}
-        known = remotes(path)
-        depends = known[self.name].depends if self.name in known else None
-        words |= {r.uuid or "" for n, r in known.items() if n not in (self.name, depends)}
-        return sorted(w for w in words if len(w) > 5)
 
     def _note(self, found: Iterator[Finding]) -> None:
         for finding in found:

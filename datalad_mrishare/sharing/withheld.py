@@ -12,7 +12,7 @@ from .reports import WithheldReport
 from .verdicts import Reason, Verdict
 
 #: these say that something has to be mended; the others that a rule was applied
-_PROBLEMS = frozenset(("contradiction", "finding", "identity", "mention", "table"))
+_PROBLEMS = frozenset(("contradiction", "finding", "identity", "machine", "mention", "table"))
 #: what nobody expects to leave needs no line of its own
 _SILENT = frozenset((".datalad",))
 

@@ -454,3 +454,16 @@ def test_a_path_of_the_machine_in_what_was_retrieved(registered: Path) -> None:
     verified(registered, "mir", code=0)
     found = verified(registered, "mir", code=1, content=True)
     assert str(registered) in kinds(found)["machine"] and kinds(found).keys() == {"machine"}
+
+
+def test_what_a_release_keeps_back_verify_does_not_find(registered: Path) -> None:
+    uuid = run(registered, "git", "config", "annex.uuid").strip()
+    texts = {"README": f"made in {registered}", "CHANGES": f"of {uuid}"}
+    put(registered, {name: text.encode() for name, text in texts.items()})
+    run(registered, "git", "add", *texts)
+    run(registered, "git", "commit", "--quiet", "-m", "more")
+    add_path(registered, "mir", "institution")
+    consent(registered, ("sub-01", "given"))
+    found = [r for r in told(registered, code=1) if r.get("component") == "machine"]
+    assert sum(r["files"] for r in found) == 2 and "steward's machine" in found[0]["message"]
+    verified(registered, "mir", code=0)

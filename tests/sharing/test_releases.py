@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections.abc import Callable
 
 import pytest
 from released import IMAGES, PEOPLE, denied, table, taken, tree
@@ -281,3 +282,27 @@ def test_events_do_not_refer_to_stimuli_that_stay_here() -> None:
     assert tree(texts).written[events] == text.replace(b"house.png", b"n/a")
     found = tree(texts, '{policy: institution, commons: ["stimuli/*"]}')
     assert {events, "stimuli/house.png"} <= taken(found)
+
+
+MACHINE = ("/data/grüne studie", "/home/jane", "a1b2c3d4-0000-4000-8000-000000000001")
+
+
+@pytest.mark.parametrize("word", MACHINE)
+@pytest.mark.parametrize("code", [json.dumps, str.upper], ids=["json", "upper"])
+def test_a_text_that_tells_of_the_stewards_machine_is_held_back(
+    word: str, code: Callable[[str], str]
+) -> None:
+    texts = {
+        "README": f"Made in {code(word)}/code.".encode(),
+        "sub-01/func/sub-01_bold.json": b'{"RawSources": [%b]}' % json.dumps(f"{word}/x").encode(),
+        "sub-02/func/sub-02_bold.json": b'{"TaskName": "rest"}',
+        "participants.tsv": table("participant_id note", "sub-01 no", "sub-02 no")
+        + f"sub-01\t{word}/x\n".encode(),
+        ".bidsignore": f"extra/\n{word}\n".encode(),
+    }
+    found = tree(texts, machine=MACHINE)
+    held = {"README": "machine", "sub-01/func/sub-01_bold.json": "machine"}
+    assert denied(found) == held and "sub-02/func/sub-02_bold.json" in taken(found)
+    assert found.written[".bidsignore"] == b"extra/\n"
+    assert found.written["participants.tsv"].count(b"sub-01") == 1
+    assert denied(tree(texts)) == {}
