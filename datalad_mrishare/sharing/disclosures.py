@@ -118,6 +118,10 @@ class Secrets:
         if where.endswith(" uuid.log)") and self.mentions is not None:
             for match in _PLACE.findall(content):
                 yield Finding("machine", match.decode("utf-8", "replace"), where)
+        if self.mentions is not None and content.lstrip()[:1] in (b"{", b"["):
+            for label in self.mentions.in_json(content.decode("utf-8", "replace")):
+                kind = "residue" if label in self.residue else "participant"
+                yield Finding(kind, label, where)
         yield from self.same_content(oid, content, where)
         yield from self.in_bytes(content, where)
 
@@ -253,7 +257,8 @@ class Secrets:
         if self.mentions is None:
             return frozenset()
         lower, found = content.lower(), frozenset[str]()
-        if b"sub-" in lower:
+        written = b"sub" in lower or b"participant" in lower
+        if b"sub-" in lower or (written and b"\0" not in content):
             found |= self.mentions.all(content.decode("utf-8", "replace"))
         if b"s\0u\0b\0-\0" in lower:
             found |= self.mentions.all(" ".join(labels_in(content)))

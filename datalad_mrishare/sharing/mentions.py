@@ -7,12 +7,13 @@ import re
 from collections.abc import Collection, Iterator
 
 from .facts import TEXTS, Kind
+from .spellings import OPEN, Spellings
 from .verdicts import Reason
 
 # what is captured is not used up: sub-01+sub-02 are two
 _LABEL = re.compile(r"sub-(?=([a-z0-9]*)(\+[a-z0-9+]*)?)", re.ASCII)
 _WHOLE = re.compile(r"sub-[a-z0-9+]+", re.ASCII)
-_ESCAPED = re.compile(r"\\u00([0-7][0-9a-f])", re.IGNORECASE)
+_ESCAPED = re.compile(r"\\u(00[0-7][0-9a-f]|201[0-5]|2212)", re.IGNORECASE)
 
 
 class Mentions:
@@ -20,7 +21,8 @@ class Mentions:
 
     Upper and lower case are the same. A label that nobody has counts when it looks like
     those there are (``sub-99`` beside ``sub-01``): it is that of somebody who was removed.
-    ``machine`` are words that tell of the steward's machine.
+    Those who are known are found in other :mod:`.spellings`, too. ``machine`` are words that tell
+    of the steward's machine.
 
     >>> names = Mentions(["sub-01", "sub-02"], ["sub-01"])
     >>> names.found("like sub-01 and Sub-02"), names.found("sub-01"), names.found("sub-1mm")
@@ -41,6 +43,7 @@ class Mentions:
         #: who is called as BIDS calls nobody: looked for as they are
         self._odd = sorted(p for p in self._withheld if not _WHOLE.fullmatch(p))
         self._shapes = {_shape(p) for p in self._known if any(map(str.isdigit, p))}
+        self._spellings = Spellings(self._withheld, released)
         self._parts: dict[str, str | None] = {}
 
     def found(self, text: str) -> str | None:
@@ -59,6 +62,11 @@ class Mentions:
                 if label in self._withheld or (label not in self._known and self.is_person(label)):
                     yield label
         yield from (odd for odd in self._odd if odd in text)
+        yield from self._spellings.in_text(text)
+
+    def in_json(self, text: str) -> frozenset[str]:
+        """Everyone whom keys and values of JSON mean without the name that BIDS gives them."""
+        return frozenset(self._spellings.in_json(text, self._known))
 
     def tells(self, text: str) -> bool:
         """Whether a text has a word that tells of the steward's machine."""
@@ -83,12 +91,15 @@ class Mentions:
             return self.found(path)
         above, _, name = path.rpartition("/")
         first, _, rest = name.partition("_")
+        if not first[-1:].isalnum() or first.lower().endswith(OPEN):
+            above, first, rest = "", path, ""  # it may go on behind the underscore
         for part in (above, first):  # what many paths have in common
             if part not in self._parts:
                 self._parts[part] = self.found(part)
             if self._parts[part] is not None:
                 return self._parts[part]
-        return self.found(rest) if "sub-" in rest.lower() else None
+        rest = rest.lower()
+        return self.found(rest) if "sub" in rest or "participant" in rest else None
 
 
 def _shape(label: str) -> str:
@@ -130,6 +141,8 @@ def against(path: str, content: bytes, kind: Kind, mentions: Mentions) -> Reason
         return NO_TEXT
     if kind is Kind.COMMONS and "\ufffd" in text:
         return NO_TEXT
+    if path.endswith(".json") and mentions.in_json(text):
+        return MENTION
     if "\\u" in text:  # what a reader of JSON sees
         text += "\n" + _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
     if mentions.found(text):

@@ -11,7 +11,8 @@ import pytest
 from released import IMAGES, PEOPLE, denied, table, taken, tree
 
 from datalad_mrishare.provenance.participants import participants_in_path, participants_in_paths
-from datalad_mrishare.sharing.mentions import Mentions
+from datalad_mrishare.sharing.facts import Kind
+from datalad_mrishare.sharing.mentions import Mentions, against
 
 
 def test_files_of_whom_permits_and_nothing_else() -> None:
@@ -193,10 +194,59 @@ def test_a_path_of_one_that_names_another_is_held_back(name: str) -> None:
 
 def test_who_counts_as_named() -> None:
     names = Mentions(["sub-01", "sub-02", "sub-control1", "sub-Ab"], ["sub-01", "sub-control1"])
-    for text in ("sub-02", "SUB-02", "sub-03", "sub-patient1 sub-control2", "sub-AB", "x_sub-ab"):
+    named = ("sub-02", "SUB-02", "sub-03", "sub-patient1 sub-control2", "sub-AB", "x_sub-ab")
+    for text in (*named, "sub_02"):
         assert names.found(text), text
-    for text in ("", "sub-01", "sub-control1", "sub-021", "sub-second", "sub-2mm", "sub_02", "02"):
+    for text in ("", "sub-01", "sub-control1", "sub-021", "sub-second", "sub-2mm", "02"):
         assert not names.found(text), text
+
+
+SPELT = (
+    *("sub-3", "sub-003", "sub03", "Sub_03", "SUB 03", "subject 03", "Subject-3", "subj03"),
+    *("sub\u201103", "sub\u201003", "sub%2D03", "sub-03T1w", "sub-03ses-1", "participant 03"),
+    *("see sub-03.", "subsub_03", "sub - 3", "sub-control-1", "subject_Control1"),
+)
+NOT_SPELT = (
+    *("sub_1", "subject 001", "sub-031", "sub 30", "subject A", "submit 3", "3 subjects", "sub"),
+    *("sub-3mm", "participants.tsv", "sub-control10", "sub-04a", "sub-4", "subcontrol", "S03"),
+)
+
+
+def test_labels_that_are_written_in_another_way() -> None:
+    released = ["sub-01", "sub-4"]
+    names = Mentions([*released, "sub-03", "sub-04", "sub-control1"], released)
+    assert [t for t in SPELT if not names.found(t)] == ["sub-control-1"]
+    assert [t for t in NOT_SPELT if names.found(t)] == []
+    for text in SPELT[:13]:
+        assert against("README", text.encode(), Kind.COMMONS, names), text
+        assert against("x.json", json.dumps(text).encode(), Kind.DATA, names), text
+        assert names.in_path(f"derivatives/{text}_a/x.json"), text
+    # what is no text has any three letters and a digit in it
+    assert not names.found("\ufffdsub3\0\ufffd")
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ({"participant_id": "03"}, True),
+        ({"a": [{"Subject": 3}]}, True),
+        ({"subject_id": ["1", "003"]}, True),
+        ({"subject": "03", "é": "\u2011"}, True),
+        ({"02": {}, "03": {"dx": "x"}}, True),
+        ({"a": {"sub-01": 1, "03": 2}}, True),
+        ({"participant_id": "01", "age": "03"}, False),
+        ({"03": 1, "left": 2}, False),
+        ({"side": {"Levels": {"01": "left", "03": "right"}}}, False),
+        ({"participant_id": {"Description": "03"}}, False),
+        (["03"], False),
+    ],
+    ids=range(11),
+)
+def test_json_that_means_somebody(value: object, named: bool) -> None:
+    text = json.dumps(value).encode()
+    found = tree({"sub-01/func/sub-01_bold.json": text, "sub-02/func/sub-02_bold.json": b"{}"})
+    held = {"sub-01/func/sub-01_bold.json": "mention"} if named else {}
+    assert denied(found) == held
 
 
 def test_nothing_at_all_when_nobody_permits() -> None:
