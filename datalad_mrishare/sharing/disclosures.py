@@ -42,6 +42,7 @@ _LOGGED = re.compile(rb"^[0-9a-f]{40,64} [0-9a-f]{40,64} (.*?) <(.*?)> \d+ ", re
 _CONFIG = re.compile(r"file (?:(?!.*\.git/).*/)?config")
 _USER = re.compile(rb"^\[user\]\n((?:[ \t]+[^\n]*\n)+)", re.MULTILINE | re.IGNORECASE)
 _VALUE = re.compile(rb"^\s*(?:name|email)\s*=\s*(\S[^\n]*)", re.MULTILINE | re.IGNORECASE)
+_CIPHER = re.compile(rb" cipher=(\S+)")
 _CREDENTIAL = re.compile(rb"\b(s3creds|davcreds|cipher|embedcreds=yes|password)\b[^\n]*")
 #: how git-annex describes a repository that nobody described: account, host and path
 _PLACE = re.compile(rb"\S+@\S+:[/~][^\n]*?(?= timestamp=|$)", re.MULTILINE)
@@ -79,6 +80,8 @@ class Secrets:
     ``keys`` is withheld content, ``blobs`` are withheld files in git by the id of their blob,
     ``permitted`` the keys that may be there, ``residue`` participants, keys and blobs that were
     permitted before, ``neutral`` who may have made a commit, as ``NAME <MAIL>``.
+    ``own_stores`` are the release's stores by annex uuid, with the ciphers that the steward's
+    dataset has for them, which are not the release's.
     """
 
     mentions: Mentions | None
@@ -89,6 +92,7 @@ class Secrets:
     canaries: Needles
     neutral: Collection[str]
     blobs: Mapping[str, Entry] = field(default_factory=dict)
+    own_stores: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def in_path(self, path: str, where: str) -> Iterator[Finding]:
         """What the name of a file, directory or ref tells."""
@@ -113,8 +117,9 @@ class Secrets:
                 yield from self.in_path(name, f"{where}: {name}")
             return
         if where.endswith(" remote.log)") and self.mentions is not None:
-            for match in _CREDENTIAL.findall(content):
-                yield Finding("credential", match.decode("ascii", "replace"), where)
+            for line in content.splitlines():
+                for match in _CREDENTIAL.findall(self._without_own_cipher(line)):
+                    yield Finding("credential", match.decode("ascii", "replace"), where)
         if where.endswith(" uuid.log)") and self.mentions is not None:
             for match in _PLACE.findall(content):
                 yield Finding("machine", match.decode("utf-8", "replace"), where)
@@ -124,6 +129,14 @@ class Secrets:
                 yield Finding(kind, label, where)
         yield from self.same_content(oid, content, where)
         yield from self.in_bytes(content, where)
+
+    def _without_own_cipher(self, line: bytes) -> bytes:
+        """A line of ``remote.log`` without the cipher that was made for this release."""
+        uuid = line.partition(b" ")[0].decode("ascii", "replace")
+        match = _CIPHER.search(line) if uuid in self.own_stores else None
+        if match is None or match[1].decode("ascii", "replace") in self.own_stores[uuid]:
+            return line
+        return line.replace(match[0], b"")
 
     def _signed(self, people: Iterable[tuple[bytes, bytes]], where: str) -> Iterator[Finding]:
         """Names and mail addresses of anybody but this software."""
@@ -156,7 +169,8 @@ class Secrets:
             if (digest := hasher(key)) is not None:
                 digest.update(content)
                 if digest.hexdigest() == checksum(key):
-                    yield Finding("residue" if key in self.residue else "content", key, where)
+                    once = key in self.residue and self.mentions is not None
+                    yield Finding("residue" if once else "content", key, where)
 
     def candidates(self, size: int | None) -> Iterator[Candidate]:
         """Withheld content of so many bytes, each with a fresh hash object."""
@@ -194,6 +208,10 @@ class Secrets:
         for key in self.permitted:
             found.pop(content_named(key), None)
         return found
+
+    def kind_of_key(self, key: str) -> str:
+        """What it is when the name of a withheld key is there, and no content."""
+        return "residue" if key in self.residue else "key"
 
     def explains(self, name: str) -> bool:
         """Whether the name of a key says enough: its content is permitted, withheld or encrypted.
@@ -238,7 +256,7 @@ class Secrets:
                 key = raw.decode("utf-8", "surrogateescape")
                 key = self.withheld(key.removesuffix(".log")) or self.withheld(key) or ""
                 if key:
-                    yield Finding("residue" if key in self.residue else "key", key, where)
+                    yield Finding(self.kind_of_key(key), key, where)
         yield from self._words(content, where)
 
     def words_in(self, pieces: Iterable[bytes], where: str) -> Iterator[Finding]:

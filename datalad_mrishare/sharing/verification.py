@@ -27,7 +27,7 @@ from ..privacy.looking import look_into
 from ..privacy.needles import Needles
 from ..privacy.told import DICOM, Told, in_words
 from ..repo import listing, strangers
-from ..repo.annexbranch import read_logs
+from ..repo.annexbranch import read_logs, remote_configs
 from ..repo.cloud import credentials
 from ..repo.contentonly import BUNDLE, is_content_only, of_git, storage_places
 from ..repo.events import event_file, left_behind, read_events
@@ -277,12 +277,20 @@ class Verification:
             mentions,
             keys,
             permitted,
-            frozenset() if self.policy.own else self._residue,
+            keys if self.policy.own else self._residue,
             Needles(machine.everything(self.checkout, self.name)),
             Needles(self.asked.canaries),
             {f"{NEUTRAL['GIT_AUTHOR_NAME']} <{NEUTRAL['GIT_AUTHOR_EMAIL']}>"},
             {} if self.policy.own else withheld_blobs(self.verdicts),
+            self._own_stores(),
         )
+
+    def _own_stores(self) -> dict[str, set[str]]:
+        address = self.policy.address
+        if address is None or not address.storage:
+            return {}
+        uuid, known = address.storage["uuid"], remote_configs(self.checkout.path)
+        return {uuid: {known.get(uuid, {}).get("cipher", "")}}
 
     @cached_property
     def _residue(self) -> frozenset[str]:
@@ -335,7 +343,7 @@ class Verification:
         """What is in the release of today is no residue, but for the list of what was revoked."""
         for finding in found:
             listed = is_key(finding.what) and "revoked.tsv" in finding.where
-            if current and finding.kind == "residue" and not listed:
+            if current and finding.kind == "residue" and not listed and not self.policy.own:
                 in_git = "/" in finding.what  # a path, not a label
                 kind = "key" if is_key(finding.what) else "content" if in_git else "participant"
                 finding = Finding(kind, finding.what, finding.where)
@@ -366,7 +374,7 @@ class Verification:
             where = f"file {stored.name}"
             held = secrets.withheld(name) if is_key(name) else None
             if held:
-                kind = "key" if stored.size == 0 else "content"
+                kind = secrets.kind_of_key(held) if stored.size == 0 else "content"
                 self._note(iter((Finding(kind, held, where),)))
             told = secrets.in_path(stored.name, where)
             self._note(f for f in told if f.what != held)
@@ -408,7 +416,8 @@ class Verification:
         paths = {e.key: e.path for e in read_tree(clone, tip) if e.key}
         logs = read_logs(clone, paths.keys(), metadata=False).locations
         there, promised, retrieved = 0, 0, 0
-        unreached = {k for k in paths if logs.get(k)}
+        enabled_first = remote_configs(clone).keys()  # a repository somewhere else is no storage
+        unreached = {k for k in paths if not enabled_first.isdisjoint(logs.get(k, ()))}
         for uuid, remote in strangers.content_remotes(clone).items():
             keys = sorted(k for k in paths if uuid in logs.get(k, ()))
             unreached.difference_update(keys)

@@ -16,11 +16,13 @@ import pytest
 from builders import remove, run
 from leaks import world
 from mirrors import add_path, add_ria, bare, consent, keys_of, told
+from siblings import test_depends
 
 from datalad_mrishare.repo.worktree import Checkout
 from datalad_mrishare.sharing.siblings import declare
 
 BOLD = "sub-01/func/sub-01_task-rest_bold.nii.gz"
+NEUTRAL_USER = ("-c", "user.name=datalad-mrishare", "-c", "user.email=datalad-mrishare@invalid")
 FUNC = "func/sub-{}_task-rest_bold.nii.gz"
 
 
@@ -340,7 +342,10 @@ def test_own_storage(registered: Path) -> None:
     assert summary["retrieved"] == len(keys_of(registered, "sub-")) == 8
     consent(registered, ("sub-04", "withdrawn", "erase"))
     found = kinds(verified(registered, "bak", code=1))
-    assert found.keys() == {"key", "content"} and place.exists()
+    assert found.keys() == {"residue", "content"} and place.exists()
+    told(registered, "bak")
+    # its names stay in the history, and its content is gone
+    assert kinds(verified(registered, "bak", code=0)).keys() <= {"residue"}
 
 
 @pytest.mark.slow
@@ -467,3 +472,36 @@ def test_what_a_release_keeps_back_verify_does_not_find(registered: Path) -> Non
     found = [r for r in told(registered, code=1) if r.get("component") == "machine"]
     assert sum(r["files"] for r in found) == 2 and "steward's machine" in found[0]["message"]
     verified(registered, "mir", code=0)
+
+
+@pytest.mark.slow
+def test_content_in_another_repository_waits_for_nobody(shared: Path, tmp_path: Path) -> None:
+    place, clone = shared.parent / "mir.git", tmp_path / "elsewhere"
+    run(tmp_path, "git", "clone", "--quiet", str(place), str(clone))
+    who = NEUTRAL_USER
+    run(clone, "git", *who, "annex", "init", "--quiet", "elsewhere")
+    run(clone, "git", *who, "annex", "get", "--quiet", BOLD)
+    run(clone, "git", "push", "--quiet", "origin", "git-annex")
+    (key,) = keys_of(shared, BOLD)
+    run(place, "git", "annex", "drop", "--force", "--key", key)
+    found = verified(shared, "mir", code=0)
+    assert found[-1]["unreached"] == 0 and found[-1]["promised"] == 3
+
+
+@pytest.mark.slow
+def test_the_cipher_of_the_release_is_no_secret(registered: Path, tmp_path: Path) -> None:
+    test_depends.in_directory(registered, tmp_path, "encryption=shared")
+    declare(Checkout(registered), "mir", "institution")
+    consent(registered, ("sub-01", "given"))
+    told(registered)
+    verified(registered, "mir", code=0)
+    # that of the dataset may open other things
+    names = tmp_path / "place/mir.git"
+    own = run(registered, "git", "show", "git-annex:remote.log")
+    (tmp_path / "blob").write_text(own)
+    oid = run(names, "git", "hash-object", "-w", str(tmp_path / "blob")).strip()
+    (tmp_path / "tree").write_text(f"100644 blob {oid}\tremote.log\n")
+    made = run(names, "bash", "-c", f"git mktree < '{tmp_path}/tree'").strip()
+    commit = run(names, "git", *NEUTRAL_USER, "commit-tree", "-m", "x", made).strip()
+    run(names, "git", "branch", "more", commit)
+    assert kinds(verified(registered, "mir", code=1)).keys() == {"credential"}
