@@ -108,27 +108,29 @@ class Verify(Interface):
 
         from ..errors import MriShareError
         from ..sharing.disclosures import Grouped
-        from ..sharing.verification import Asked, Verification, read_canaries
+        from ..sharing.verification import DEFAULT_POLICY, Asked, Verification, read_canaries
 
         if sample is not None and not str(sample).isdigit():
             raise InsufficientArgumentsError(f"--sample: `{sample}` is not a number of files")
         ds, checkout = open_checkout(dataset, "verify")
         try:
             words = read_canaries(Path(resolve_path(canaries, dataset))) if canaries else ()
-            asked = Asked(words, bool(content), int(sample or 0), policy or "institution")
+            asked = Asked(words, bool(content), int(sample or 0), policy)
             wrong = 0
             for report in Verification(checkout, sibling, asked).run():
                 if isinstance(report, Grouped):
                     wrong += report.kind != "residue"
                     yield _finding(ds, sibling, report, words)
                 else:
-                    yield _summary(ds, sibling, report, wrong, asked)
+                    yield _summary(ds, sibling, report, wrong, asked, policy or DEFAULT_POLICY)
         except MriShareError as exc:
             yield error_record(ds, ACTION, exc)
 
     @staticmethod
     def custom_result_renderer(res, **_kwargs):
-        say_record(res, {"ok": "verified", "notneeded": "residue", "error": "found"}[res["status"]])
+        plain = res["status"] == "error" and not ("kind" in res or "findings" in res)
+        words = {"ok": "verified", "notneeded": "residue", "error": "found"}
+        say_record(res, "error" if plain else words.get(res["status"]))
 
 
 def _finding(ds, sibling, found, words):
@@ -150,7 +152,7 @@ def _finding(ds, sibling, found, words):
     return record(ds, ACTION, status, message, places=found.count, first=where, **fields)
 
 
-def _summary(ds, sibling, report, wrong, asked):
+def _summary(ds, sibling, report, wrong, asked, policy):
     message = f"{sibling}: {count(report.objects, 'object')} of git read"
     message += f", {report.there} of {report.promised} promised files there"
     if report.retrieved or asked.content or asked.sample:
@@ -164,7 +166,7 @@ def _summary(ds, sibling, report, wrong, asked):
     if report.release is None:
         message += "; there is no branch that a clone would check out, so nothing is promised"
     if not report.declared:
-        message += f"; it has no policy and was held against '{asked.policy}'"
+        message += f"; it has no policy and was held against '{policy}'"
     message += f"; {count(wrong, 'finding')}"
     fields = {
         "to": sibling,

@@ -46,9 +46,12 @@ from .disclosures import Finding, Grouped, Secrets, group
 from .explaining import decide_all
 from .holdings import places
 from .mentions import Mentions
-from .policies import Policy, load_policies
+from .policies import Policy, load_policies, presets
 from .snapshot import Snapshot, take_snapshot
 from .withheld import withheld_blobs
+
+#: what a sibling without a policy is held against
+DEFAULT_POLICY = "institution"
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Asked:
     canaries: tuple[str, ...] = ()
     content: bool = False
     sample: int = 0
-    policy: str = "institution"
+    policy: str | None = None
     at: date = field(default_factory=date.today)
 
 
@@ -227,9 +230,22 @@ class Verification:
 
     def _policy(self) -> Policy:
         if self.declared:
+            if self.asked.policy is not None:
+                raise InputError(
+                    "has a policy of its own, and is held against that",
+                    where=f"sibling '{self.name}'",
+                    remedy="Leave out --policy",
+                )
             return self.state.policies[self.name]
-        text = f"siblings:\n  {self.name}:\n    policy: {self.asked.policy}\n"
-        return load_policies(text, "--policy")[self.name]
+        preset = self.asked.policy or DEFAULT_POLICY
+        if preset not in presets():
+            raise InputError(
+                f"'{preset}' is no preset",
+                where="--policy",
+                remedy=f"Take one of {', '.join(presets())}",
+            )
+        text = f"siblings:\n  verified:\n    policy: {preset}\n"
+        return replace(load_policies(text, "--policy")["verified"], name=self.name)
 
     def _address(self) -> tuple[str | None, list[Place]]:
         """The URL to clone, and the places that hold it all."""

@@ -406,6 +406,9 @@ def test_all_canaries(tmp_path: Path) -> None:
         ("mir", {"canaries": "nosuch.txt"}, "cannot be read"),
         ("mir", {"canaries": "short"}, "less than three"),
         ("gone", {}, "cannot be cloned"),
+        ("mir", {"policy": "public"}, "has a policy of its own"),
+        ("gone", {"policy": "nosuch"}, "'nosuch' is no preset"),
+        ("../x", {}, "neither declared nor a remote"),
     ],
 )
 def test_what_cannot_be_verified(
@@ -505,3 +508,10 @@ def test_the_cipher_of_the_release_is_no_secret(registered: Path, tmp_path: Path
     commit = run(names, "git", *NEUTRAL_USER, "commit-tree", "-m", "x", made).strip()
     run(names, "git", "branch", "more", commit)
     assert kinds(verified(registered, "mir", code=1)).keys() == {"credential"}
+
+
+def test_what_is_printed(shared: Path) -> None:
+    (shared.parent / "mir.git/of sub-03").touch()
+    for name, word in (("nosuch", "error"), ("mir", "found")):
+        said = run(shared, "datalad", "mrishare-verify", name, ok=(1,))
+        assert said.startswith(word), said
