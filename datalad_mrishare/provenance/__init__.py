@@ -12,7 +12,7 @@
 ``assertions``    what BIDS metadata asserts; ``asserted`` reads it from a tree
 ``statements``    what stewards state
 ``sidecars``      text that is the same for several; ``together`` finds who has it at once
-``same``          keys that are names of one content
+``same``          names of one content; ``again`` finds files that were added again
 ``kept``          what was read, kept for the next time
 ``reading``       all of it together: read the lineage of a dataset
 """

@@ -16,7 +16,7 @@ from .inputs import Elsewhere
 from .recorded import Moved, Recorded, Settings, Step
 
 #: raised whenever a history would be read differently, so that what older versions kept is not used
-VERSION = 6
+VERSION = 7
 
 
 def encode(recorded: Recorded) -> bytes:
@@ -42,6 +42,7 @@ def encode(recorded: Recorded) -> bytes:
         "directories": list(settings.directories),
         "images": sorted(settings.images),
         "together": sorted(recorded.together),
+        "same": sorted(recorded.same),
         "steps": steps,
         "bundles": [[number(node) for node in nodes] for nodes in bundles],
         "where": where,
@@ -69,6 +70,7 @@ def decode(content: bytes) -> Recorded | None:
         list(zip(map(nodes.__getitem__, value["where"]), value["paths"], strict=True)),
         [_step(step, bundles) for step in value["steps"]],
         frozenset(value["together"]),
+        frozenset((one, other) for one, other in value["same"]),
     )
 
 

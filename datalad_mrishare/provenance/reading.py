@@ -89,7 +89,9 @@ def read_lineage(
         statements = list(chain.from_iterable(dataset.statements() for dataset in every))
         places = [*chain(*(dataset.places() for dataset in every)), *named]
         shared = _shared(every, places)
-        migrated = chain.from_iterable(read_migrated(dataset.place.path) for dataset in every)
+        migrated = chain.from_iterable(
+            (*read_migrated(dataset.place.path), *dataset.recorded.same) for dataset in every
+        )
         same = same_contents(_contents(places, activities, statements), migrated)
         activities = known_by_all_names(_sealed(activities, statements), same)
         stated = known_by_all_names(_stated(statements), same)

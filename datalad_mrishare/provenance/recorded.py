@@ -34,6 +34,7 @@ from ..repo.keys import find_object
 from ..repo.trees import GITLINK, object_sizes, read_blobs
 from ..repo.treewalk import DIRECTORY, Found, TooMuch, Trees, literal_head, look_up
 from .activities import Activity
+from .again import added_again, replaced
 from .evidence import Evidence
 from .inputs import Elsewhere, Inputs, Resolver, Wanted, node_of, wanted
 from .records import (
@@ -88,8 +89,9 @@ class Settings(NamedTuple):
 class Recorded(NamedTuple):
     """The history behind ``tips``: content and path of all that ever stood, and every step.
 
-    ``together`` are sidecars that stood with several participants at once. ``lasting`` is false
-    when something could not be read that may be readable another time.
+    ``together`` are sidecars that stood with several participants at once, ``same`` contents that
+    were added again in another form. ``lasting`` is false when something could not be read that
+    may be readable another time.
     """
 
     tips: frozenset[str]
@@ -98,6 +100,7 @@ class Recorded(NamedTuple):
     places: list[tuple[str, str]]
     steps: list[Step]
     together: frozenset[str] = frozenset()
+    same: frozenset[tuple[str, str]] = frozenset()
     lasting: bool = True
 
 
@@ -186,11 +189,16 @@ class _Reading:
         commits = self._commits.values()
         added = [Added(c.tree, len(c.parents) > 1, [*self._placed(c.id)]) for c in commits]
         together = stood_together(self._repo, added, known.places if known else ())
-        steps = list(self._steps())
+        told = self._told()
+        one_by_one = ((c, oid in told) for oid, changes in self._changes.items() for c in changes)
+        same = frozenset(added_again(self._repo, replaced(one_by_one, self._contents)))
+        steps = list(self._steps(told))
         if known is not None:
             places, steps = known.places + places, known.steps + steps
-            together |= known.together
-        return Recorded(tips, self._shallow, self._settings, places, steps, together, self._lasting)
+            together, same = together | known.together, same | known.same
+        return Recorded(
+            tips, self._shallow, self._settings, places, steps, together, same, self._lasting
+        )
 
     def _configured(self, known: Settings) -> Settings:
         blobs = {c.oid for found in self._changes.values() for c in found if c.path == _CONFIG}
@@ -214,8 +222,7 @@ class _Reading:
 
     # -- what each commit is -------------------------------------------------------------
 
-    def _steps(self) -> Iterator[Step]:
-        told = self._told()
+    def _steps(self, told: dict[str, Told]) -> Iterator[Step]:
         asked = {
             commit: wanted(record, self._tree_before(commit), self._settings.images)
             for commit, record in told.items()

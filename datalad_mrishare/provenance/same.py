@@ -25,7 +25,7 @@ def same_contents(nodes: Iterable[str], migrated: Iterable[tuple[str, str]]) -> 
     nodes : iterable of str
         Every content, as often as one likes.
     migrated : iterable of (str, str)
-        Keys of the same content.
+        Names of the same content.
 
     >>> digest = "0cc175b9c0f1b6a831c399e269772661"
     >>> plain, named = f"MD5-s1--{digest}", f"MD5E-s1--{digest}.txt"

@@ -7,6 +7,7 @@ pattern, and sets grow until nothing changes. Nothing of the package is used.
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import json
 import lzma
 import posixpath
@@ -54,6 +55,7 @@ class Naive:
         self.repo, self.prefix, self.above = repo, prefix, above
         self.own: dict[str, set[str]] = {}
         self.steps: list[tuple[bool, set[str], set[str]]] = []
+        self.same: set[tuple[str, str]] = set()
         self.by_record: dict[str, tuple[bool, set[str]]] = {}
         self.names = self._names()
         self.below = Naive._bare(repo / subdataset, f"{subdataset}/") if subdataset else None
@@ -79,11 +81,13 @@ class Naive:
         for node, people in self.own.items():
             top.own.setdefault(node, set()).update(people)
         top.steps += self.steps
+        top.same |= self.same
 
     def _names(self) -> dict[str, str]:
         """Blob -> the name of its content."""
         argv = ["cat-file", "--batch-all-objects", "--batch"]
         raw, found = git(self.repo, *argv), {}
+        self.digests: dict[str, str] = {}
         while raw:
             head, _, rest = raw.partition(b"\n")
             oid, kind, size = head.decode().split()
@@ -91,6 +95,7 @@ class Naive:
             key = re.fullmatch(rb"(?:.*/)?annex/objects/(?:.*/)?([^/\n]+)\n?", content)
             if content.startswith(b"[datalad"):
                 self.config = content.decode()
+            self.digests[f"git:{oid}"] = hashlib.md5(content).hexdigest()
             if kind == "blob":
                 found[oid] = key[1].decode() if key else f"git:{oid}"
         return found
@@ -118,10 +123,14 @@ class Naive:
             people = re.findall(r"(?<![A-Za-z0-9])sub-[A-Za-z0-9]+", whole)
             self.own.setdefault(node, set()).update(() if node in EMPTY else people)
         before = [self.listed(parent) for parent in parents]
+        old = before[0] if before else {}
         inside = f"{self.subdataset}/"
+        if len(parents) == 1:
+            here = (p for p in now if not self.subdataset or not p.startswith(inside))
+            pairs = ((old[p], now[p]) for p in here if p in old and old[p] != now[p])
+            self.same.update(pair for pair in pairs if len({*map(self._digest, pair)}) == 1)
         theirs = {p for p in now if self.subdataset and p.startswith(inside)}
         kept = {p for p in now if p.startswith((".datalad/", f"{inside}.datalad/"))}
-        old = before[0] if before else {}
         step = self._step(commit, text, old)
         if len(parents) > 1 and step is not None:
             made = self._changed(commit, parents[0])
@@ -139,6 +148,9 @@ class Naive:
         if step is not None:
             opaque, inputs = step
             self.steps.append((opaque, inputs, made - inputs))
+
+    def _digest(self, node: str) -> str:
+        return self.digests.get(node) or node.partition("--")[2].partition(".")[0]
 
     def _changed(self, merge: str, first: str) -> set[str]:
         """What a merge, and every commit that its first parent has not, put where it stood not."""
@@ -198,6 +210,13 @@ class Naive:
         people = {node: set(own) for node, own in self.own.items()}
         opaque = dict.fromkeys(people, False)
         changed = True
+        for one, other in self.same - {(a, b) for a, b in self.same if EMPTY & {a, b}}:
+            for _, inputs, outputs in self.steps:
+                for nodes in (inputs, outputs):
+                    nodes.update((one, other) if nodes & {one, other} else ())
+            for node in (one, other):
+                people[node] |= self.own[one] | self.own[other]
+        self.steps = [(unknown, went, came - went) for unknown, went, came in self.steps]
         while changed:
             changed = False
             for unknown, inputs, outputs in self.steps:

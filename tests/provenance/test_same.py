@@ -91,6 +91,39 @@ def test_another_extension(ds: Path) -> None:
     assert plain in graph and is_of_both(graph, plain)
 
 
+def test_from_the_annex_to_git_and_back(ds: Path, tmp_path: Path) -> None:
+    cache, before = tmp_path / "cache", key_at(ds, MADE)
+    read_lineage(ds, cache=cache)
+    run(ds, "git", "annex", "unannex", MADE)
+    commit(ds, "git", "-c", "annex.largefiles=nothing", "add", MADE)
+    blob = "git:" + run(ds, "git", "rev-parse", f"HEAD:{MADE}").strip()
+    for graph in (read_lineage(ds), read_lineage(ds, cache=cache)):
+        assert is_of_both(graph, blob) and graph.evidence(blob) is Evidence.DECLARED
+    # another text of the same size is another content
+    text = (ds / MADE).read_bytes()
+    (ds / MADE).write_bytes(bytes(reversed(text)))
+    commit(ds, "git", "-c", "annex.largefiles=nothing", "add", MADE)
+    other = "git:" + run(ds, "git", "rev-parse", f"HEAD:{MADE}").strip()
+    assert not read_lineage(ds, cache=cache).inherited(other)
+    # and from git to the annex, by another backend
+    (ds / MADE).write_bytes(text)
+    commit(ds, "git", "-c", "annex.largefiles=nothing", "add", MADE)
+    run(ds, "git", "rm", "-q", "--cached", MADE)
+    run(ds, "git", "annex", "add", "--backend=SHA1", "--force-large", MADE)
+    run(ds, "git", "commit", "-qm", "By hand")
+    again = key_at(ds, MADE)
+    assert again.startswith("SHA1-") and again != before
+    for graph in (read_lineage(ds), read_lineage(ds, cache=cache)):
+        assert is_of_both(graph, again)
+
+
+def test_added_again_with_another_backend(ds: Path) -> None:
+    run(ds, "git", "annex", "unannex", MADE)
+    run(ds, "git", "annex", "add", "--backend=SHA512", MADE)
+    run(ds, "git", "commit", "-qm", "By hand")
+    assert not read_migrated(ds) and is_of_both(read_lineage(ds), key_at(ds, MADE))
+
+
 def test_no_migration(tmp_path: Path) -> None:
     run(tmp_path, "git", "init", "-q")
     assert read_migrated(tmp_path) == []
