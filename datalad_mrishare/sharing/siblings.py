@@ -395,8 +395,8 @@ def _enable(checkout: Checkout, name: str, address: Address) -> None:
 
 def must_be_declared(checkout: Checkout, name: str) -> None:
     """Raise :class:`SiblingError` unless a committed policy declares ``name``."""
-    content = read_file_at(checkout, "HEAD", SIBLINGS_FILE) or b""
-    policy_of(load_policies(content.decode("utf-8", "replace")), name)
+    content = read_file_at(checkout, "HEAD", SIBLINGS_FILE)
+    policy_of(load_policies(content.decode("utf-8", "replace") if content else None), name)
 
 
 def declared_names(checkout: Checkout) -> tuple[str, ...]:

@@ -13,10 +13,12 @@ from typing import Any
 
 # blank, underscore, hyphens of Unicode, a hyphen in a URL
 _BETWEEN = r"(?:[ _\-\u00ad\u2010-\u2015\u2212\ufe63\uff0d]|%2d){0,3}"
+#: all of a label but one that goes on as sub-01+2 does, who is somebody else
+_WORD = r"(?=([a-z0-9]+)(?![a-z0-9]|\+\d))"
 #: words and what follows them; each begins with a word that is looked for first
 _WRITTEN = {
-    "sub": re.compile(rf"sub(?:j(?:ect)?)?{_BETWEEN}(?=([a-z0-9]+))"),
-    "participant": re.compile(rf"participant{_BETWEEN}(?=([a-z0-9]+))"),
+    "sub": re.compile(rf"sub(?:j(?:ect)?)?{_BETWEEN}{_WORD}"),
+    "participant": re.compile(rf"participant{_BETWEEN}{_WORD}"),
 }
 #: how a part of a path ends that goes on behind an underscore
 OPEN = ("sub", "subj", "subject", "participant", "%2d")
