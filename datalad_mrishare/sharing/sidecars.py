@@ -272,7 +272,7 @@ def _without_loose_ends(
     for name, inner in value.items():
         words = _words(inner)
         if name in REFERENCES and words:
-            stay = [w for w in words if not (around.is_gone(w, path) or mentions.found(w))]
+            stay = [w for w in words if mentions.may_stay(w) and not around.is_gone(w, path)]
         elif name == _SOURCE and words:
             stay = [w for w in words if around.has_field(w, path)]
         else:

@@ -344,7 +344,8 @@ def test_a_text_that_tells_of_the_stewards_machine_is_held_back(
 ) -> None:
     texts = {
         "README": f"Made in {code(word)}/code.".encode(),
-        "sub-01/func/sub-01_bold.json": b'{"RawSources": [%b]}' % json.dumps(f"{word}/x").encode(),
+        "sub-01/func/sub-01_bold.json": b'{"TaskDescription": %b}'
+        % json.dumps(f"{word}/x").encode(),
         "sub-02/func/sub-02_bold.json": b'{"TaskName": "rest"}',
         "participants.tsv": table("participant_id note", "sub-01 no", "sub-02 no")
         + f"sub-01\t{word}/x\n".encode(),

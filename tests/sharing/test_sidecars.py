@@ -149,3 +149,11 @@ def test_a_label_that_is_hidden_by_escapes_is_found() -> None:
     assert denied(tree({BOLD.format(1): hidden})) == {BOLD.format(1): "mention"}
     keyed = tree({"participants.json": b'{"\\u0073ub-03": 1, "x": 2}'})
     assert json.loads(keyed.written["participants.json"]) == {"x": 2}
+
+
+def test_references_to_the_stewards_machine_go_one_by_one() -> None:
+    path = BOLD.format(1)
+    value = {"RawSources": ["/srv/study/sub-01/x.nii.gz", f"sub-01/{HERE}"], "EchoTime": 0.03}
+    found = tree({path: text(value)}, machine=("/srv/study",))
+    left = {"RawSources": [f"sub-01/{HERE}"], "EchoTime": 0.03}
+    assert json.loads(found.written[path]) == left and not denied(found)
