@@ -42,6 +42,11 @@ def tables(patch: Patch) -> None:
     patch.setattr(facts, "is_table", lambda *_: False)
 
 
+def labels_alone(patch: Patch) -> None:
+    """What is called ``03`` in JSON is nobody."""
+    patch.setattr(releases.Mentions, "in_json", lambda *_: frozenset())
+
+
 def entries(patch: Patch) -> None:
     mentions(patch)
     patch.setattr(releases, "rewritten", lambda *_: None)
@@ -112,9 +117,10 @@ FILTERS = (
     Off(
         places,
         "sourcedata/code/dicom in sourcedata/run command/run sidecar/directory of nobody"
-        "/text of nobody/list of names/annexed readme/submodule path",
+        "/text of nobody/annexed readme/submodule path",
         EVERYTHING,
     ),
+    Off(labels_alone, "list of names", EVERYTHING),
     Off(names_of_keys, "name in a key"),
     Off(links, "link target"),
     Off(pointers, "absolute link"),
