@@ -80,7 +80,8 @@ def _spellings(secret: str) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
     # as it is usually written: case counts in base64, and bytes.lower() knows ASCII only
     for written in {secret, secret.lower(), secret.upper(), secret.title()}:
         raw = written.encode("utf-8", "surrogateescape")
-        plain |= {raw, json.dumps(written)[1:-1].encode(), raw.hex().encode()}
+        in_json = json.dumps(written)[1:-1].encode()
+        plain |= {raw, in_json, in_json.replace(b"/", b"\\/"), raw.hex().encode()}
         plain.add(written.encode("utf-16-le", "surrogatepass"))
         with suppress(UnicodeEncodeError):
             plain.add(written.encode("latin-1"))

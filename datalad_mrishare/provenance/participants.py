@@ -20,8 +20,12 @@ from functools import lru_cache
 _NAMED = re.compile(r"sub-(?<![A-Za-z0-9]sub-)(?=([^/_\0]*_?))")
 #: a directory at the top is all of a name, but for sub-01_ses-1 as FreeSurfer has them
 _AT_THE_TOP = re.compile(r"(?:^|\0)sub-([^/\0]*)/")
-_WITH_ENTITIES = re.compile(r"[A-Za-z0-9+]+(_[a-z]+-[A-Za-z0-9+]+)+(\..*)?", re.DOTALL)
+_WITH_ENTITIES = re.compile(
+    r"[A-Za-z0-9+]+((_[a-z]+-[A-Za-z0-9+]+)+(\..*)?|\.(g?feat|ica|ds|base|long\..*))", re.DOTALL
+)
 _LABEL = re.compile(r"[A-Za-z0-9+]+")
+#: who is called as BIDS calls people
+PLAIN_LABEL = re.compile(r"sub-[A-Za-z0-9+]+")
 _PLAIN = re.compile(r"[A-Za-z0-9]*")
 _NEXT = re.compile(r"[^A-Za-z0-9]sub-")
 _NOBODY: frozenset[str] = frozenset()

@@ -85,7 +85,9 @@ def content_named(key: str) -> str:
     'WORM-s9-m1--ab.nii.gz'
     """
     digest = key.partition("--")[2].partition(".")[0]
-    return digest if len(digest) >= _SHORTEST and is_checksum(key) else key
+    if len(digest) < _SHORTEST or "-s0-" in key:  # nothing is the same as nothing
+        return key
+    return digest if is_checksum(key) else key
 
 
 def is_empty(key: str) -> bool:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -136,7 +137,7 @@ def _with(
         below = _plain(source)
         written[CHANGES] = "\n".join([*said.entries, *([below] if below else [])]).encode("utf-8")
     for path, text in _below({**texts, **tree.written}).items():
-        mended = _without_sources(text, policy)
+        mended = _without_sources(text, policy, path.rpartition("/")[0])
         if mended != texts.get(path):
             written[path] = mended
     taken = tuple(e for e in tree.taken if e.path not in written)
@@ -154,7 +155,7 @@ def describes_dataset(path: str) -> bool:
     return path.rpartition("/")[2] == DESCRIPTION
 
 
-def _without_sources(content: bytes, policy: Policy) -> bytes:
+def _without_sources(content: bytes, policy: Policy, below: str) -> bytes:
     """The description of a dataset in this one, without sources and links that stay here.
 
     Empty where nobody can tell what it says.
@@ -166,14 +167,15 @@ def _without_sources(content: bytes, policy: Policy) -> bytes:
     if "SourceDatasets" in told:
         told["SourceDatasets"] = _sources({"SourceDatasets": told["SourceDatasets"]}, b"", policy)
     if isinstance(links := told.get("DatasetLinks"), dict):
-        told["DatasetLinks"] = _links_told(links, policy)
+        told["DatasetLinks"] = _links_told(links, policy, below)
     if told == value:
         return content
     return (json.dumps(told, indent=4, ensure_ascii=False) + "\n").encode("utf-8", "replace")
 
 
-def _links_told(links: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
-    return {name: link for name, link in links.items() if _may_link(link, policy)}
+def _links_told(links: Mapping[str, Any], policy: Policy, below: str = "") -> dict[str, Any]:
+    """Those that may be told of a dataset in the directory ``below``."""
+    return {name: link for name, link in links.items() if _may_link(link, policy, below)}
 
 
 def _plain(content: bytes) -> str:
@@ -384,11 +386,12 @@ def may_be_named(url: object, allowed: Collection[str]) -> bool:
     return plain and host.removeprefix("www.") in PUBLIC_HOSTS
 
 
-def _may_link(link: object, policy: Policy) -> bool:
+def _may_link(link: object, policy: Policy, below: str) -> bool:
     """A dataset may be named that lies inside this one, or that a source may be."""
     if not isinstance(link, str):
         return False
-    inside = ":" not in link and not link.startswith("/") and ".." not in link.split("/")
+    inside = ":" not in link and not link.startswith("/")
+    inside = inside and posixpath.normpath(posixpath.join(below, link)).split("/")[0] != ".."
     doi = _DOI.fullmatch(link) is not None
     return inside or doi or may_be_named(link, policy.sources)
 

@@ -306,6 +306,11 @@ def _excluded(directory: str) -> bool:
     return not _EXCLUDED_PARTS.isdisjoint(parents) or parents[0].startswith(".git")
 
 
+def stays_here(path: str) -> bool:
+    """Whether a file is below a directory that is left out of releases."""
+    return _excluded(path.rpartition("/")[0])
+
+
 def _is_commons(parents: list[str], name: str) -> bool:
     # the top of the dataset or of a derivative dataset in it: BIDS has no such files elsewhere,
     # and the name of any other directory may be that of a person

@@ -6,6 +6,7 @@ a stimulus that stays here. The rest of the file is needed. Pure: texts in, text
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -50,7 +51,13 @@ def without_stimuli(content: bytes, gone: Callable[[str], bool]) -> bytes | None
         return None
     at = table.columns.index(STIMULUS)
     rows = tuple(
-        (*row[:at], MISSING, *row[at + 1 :]) if gone(_STIMULI + row[at].lstrip("/")) else row
+        (*row[:at], MISSING, *row[at + 1 :]) if any(map(gone, _places(row[at]))) else row
         for row in table.rows
     )
     return None if rows == table.rows else format_table(replace(table, rows=rows))
+
+
+def _places(value: str) -> tuple[str, str]:
+    """What a reference to a stimulus may mean; below the top it stands in some datasets."""
+    path = posixpath.normpath(value.lstrip("/"))
+    return _STIMULI + path, path

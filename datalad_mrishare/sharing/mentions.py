@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator
+from urllib.parse import quote
 
+from ..privacy.needles import windows
 from .facts import TEXTS, Kind
 from .spellings import OPEN, Spellings
 from .verdicts import Reason
@@ -13,6 +15,8 @@ from .verdicts import Reason
 # what is captured is not used up: sub-01+sub-02 are two
 _LABEL = re.compile(r"sub-(?=([a-z0-9]*)(\+[a-z0-9+]*)?)", re.ASCII)
 _WHOLE = re.compile(r"sub-[a-z0-9+]+", re.ASCII)
+#: bytes of packed text that are looked at again with the next piece
+_OVERLAP = 1 << 12
 _ESCAPED = re.compile(r"\\u(00[0-7][0-9a-f]|201[0-5]|2212)", re.IGNORECASE)
 
 
@@ -35,8 +39,7 @@ class Mentions:
         released: Collection[str],
         machine: Collection[str] = (),
     ):
-        #: also as JSON writes them
-        self._machine = sorted({w.lower() for m in machine for w in (m, json.dumps(m)[1:-1])})
+        self._machine = _any_of(machine)
         self._released = frozenset(released)
         self._known = {p.lower() for p in participants}
         self._withheld = {p.lower() for p in participants if p not in released}
@@ -70,8 +73,7 @@ class Mentions:
 
     def tells(self, text: str) -> bool:
         """Whether a text has a word that tells of the steward's machine."""
-        text = text.lower() if self._machine else ""
-        return any(word in text for word in self._machine)
+        return self._machine is not None and self._machine.search(text.lower()) is not None
 
     def may_stay(self, text: str) -> bool:
         """Whether a part of a text names nobody, and tells of no machine."""
@@ -100,6 +102,18 @@ class Mentions:
                 return self._parts[part]
         rest = rest.lower()
         return self.found(rest) if "sub" in rest or "participant" in rest else None
+
+
+def _any_of(words: Collection[str]) -> re.Pattern[str] | None:
+    """Finds words as they are, as JSON and as URLs write them; no part of a longer name."""
+    spelt: set[str] = set()
+    for word in map(str.lower, words):
+        in_json = json.dumps(word)[1:-1]
+        spelt |= {word, in_json, in_json.replace("/", "\\/"), quote(word).lower()}
+    if not spelt:
+        return None
+    longest_first = sorted(spelt, key=lambda word: (-len(word), word))
+    return re.compile(rf"(?<![\w.-])(?:{'|'.join(map(re.escape, longest_first))})(?![\w-])")
 
 
 def _shape(label: str) -> str:
@@ -135,13 +149,20 @@ NO_TEXT = Reason(
 
 def against(path: str, content: bytes, kind: Kind, mentions: Mentions) -> Reason | None:
     """Why a text may not leave as it is, or None."""
-    text = content.decode("utf-8", "replace")
     # UTF-16, or no text at all: nothing else looks into what is called a text
+    text = content.decode("utf-8", "replace")
     if "\0" in text and (kind is Kind.COMMONS or path.endswith(TEXTS)):
         return NO_TEXT
     if kind is Kind.COMMONS and "\ufffd" in text:
         return NO_TEXT
-    if path.endswith(".json") and mentions.in_json(text):
+    # packed or not, as whoever verifies it looks
+    reasons = (_against(window, mentions) for window in windows([content], _OVERLAP))
+    return next(filter(None, reasons), None)
+
+
+def _against(content: bytes, mentions: Mentions) -> Reason | None:
+    text = content.decode("utf-8", "replace")
+    if text.lstrip()[:1] in ("{", "[") and mentions.in_json(text):
         return MENTION
     if "\\u" in text:  # what a reader of JSON sees
         text += "\n" + _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)

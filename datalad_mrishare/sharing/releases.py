@@ -24,7 +24,7 @@ from .mentions import NAMED, TOLD, Mentions, against
 from .policies import Policy
 from .sidecars import Paths, Surroundings, directories, identifiers, rewritten
 from .subdatasets import GITMODULES, Linked, gitmodules
-from .tables import Table, filter_table, format_table, parse_table
+from .tables import MISSING, Table, filter_table, format_table, parse_table
 from .verdicts import Judge, Reason, Verdict
 
 POLICY_FILE = ".datalad/mrishare/policy.yaml"
@@ -298,7 +298,11 @@ def _table(
     filtered = filter_table(table, may_leave, fate)
     if filtered is None:
         return None
-    rows = tuple(r for r in filtered.rows if mentions.may_stay("\t".join(r)))
+    rows = tuple(
+        tuple(MISSING if mentions.tells(cell) else cell for cell in row)
+        for row in filtered.rows
+        if mentions.found("\t".join(row)) is None
+    )
     return replace(filtered, rows=rows) if rows else None
 
 

@@ -26,6 +26,8 @@ REFERENCES = (
     *("IntendedFor", "Sources", "RawSources", "BasedOn", "AssociatedEmptyRoom"),
     "SpatialReference",
 )
+#: of ``dataset_description.json``: what a dataset was made from, and where that is
+_LINKS = ("DatasetLinks", "SourceDatasets")
 #: what describes a whole table, not a column of it
 _OF_THE_TABLE = frozenset(("MeasurementToolMetadata",))
 _DESCRIPTION = "dataset_description.json"
@@ -240,7 +242,7 @@ def rewritten(
     lower = content.lower()
     # an escaped letter could hide a label from everybody but a reader of JSON
     interesting = b"sub-" in lower or b"\\u" in lower or _SOURCE.encode() in content
-    interesting = interesting or any(name.encode() in content for name in REFERENCES)
+    interesting = interesting or any(name.encode() in content for name in (*REFERENCES, *_LINKS))
     if columns is None and not interesting:
         return None
     value = _parsed(content)
@@ -271,6 +273,9 @@ def _without_loose_ends(
     kept: dict[str, Any] = {}
     for name, inner in value.items():
         words = _words(inner)
+        if name in _LINKS or (name in REFERENCES and isinstance(inner, dict)):
+            kept[name] = _without_places(inner, mentions)
+            continue
         if name in REFERENCES and words:
             stay = [w for w in words if mentions.may_stay(w) and not around.is_gone(w, path)]
         elif name == _SOURCE and words:
@@ -284,6 +289,19 @@ def _without_loose_ends(
             # a field map that says nothing of what it is for is a finding of the BIDS validator
             kept[name] = stay
     return kept
+
+
+def _without_places(value: Any, mentions: Mentions) -> Any:
+    """Links and sources without those that name somebody, or lead to the steward's machine."""
+    if isinstance(value, dict):
+        return {k: inner for k, inner in value.items() if _may_stay(inner, mentions)}
+    if isinstance(value, list):
+        return [inner for inner in value if _may_stay(inner, mentions)]
+    return value
+
+
+def _may_stay(value: Any, mentions: Mentions) -> bool:
+    return mentions.may_stay(json.dumps(value, ensure_ascii=False))
 
 
 def _words(value: Any) -> list[str]:

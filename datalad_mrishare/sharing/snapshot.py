@@ -15,7 +15,7 @@ from .. import __version__
 from ..consent.resolution import Registry
 from ..errors import NotRegistered, RepoError
 from ..provenance.graph import Lineage
-from ..provenance.participants import participants_in_path, participants_in_paths
+from ..provenance.participants import PLAIN_LABEL, participants_in_path, participants_in_paths
 from ..provenance.reading import read_lineage
 from ..provenance.statements import DIRECTORY as STATEMENTS
 from ..provenance.statements import Statement, attested, parse_statements
@@ -25,7 +25,7 @@ from ..repo.history import annexed_in_history
 from ..repo.process import git_succeeds, git_text, meanwhile
 from ..repo.trees import LINK, Entry, read_blobs, read_directory, read_tree
 from ..repo.worktree import Checkout
-from .facts import Facts, facts_of, may_be_looked_into, with_told
+from .facts import Facts, facts_of, may_be_looked_into, stays_here, with_told
 from .looked import Looked, look
 from .origins import Origins
 from .policies import SIBLINGS_FILE, Policy, load_policies
@@ -86,7 +86,13 @@ class Snapshot:
     @cached_property
     def with_data(self) -> frozenset[str]:
         """Participants that some path names."""
-        return participants_in_paths(e.path for e in self.entries)
+        found = participants_in_paths(e.path for e in self.entries)
+        odd = {who for who in found if not PLAIN_LABEL.fullmatch(who)}
+        if not odd:
+            return found
+        # sub-01-dicoms.zip in sourcedata is nobody who could have a record
+        told = participants_in_paths(e.path for e in self.entries if not stays_here(e.path))
+        return (found - odd) | (told & odd)
 
     @property
     def participants(self) -> frozenset[str]:

@@ -11,23 +11,27 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
-# blank, underscore, hyphens of Unicode, a hyphen in a URL
-_BETWEEN = r"(?:[ _\-\u00ad\u2010-\u2015\u2212\ufe63\uff0d]|%2d){0,3}"
+# blanks, underscore, number sign, hyphens of Unicode, a hyphen in a URL
+_BETWEEN = r"((?:[\s_#\-\u00ad\u2010-\u2015\u2212\ufe63\uff0d]|%2d|no\.){0,4})"
 #: all of a label but one that goes on as sub-01+2 does, who is somebody else
-_WORD = r"(?=([a-z0-9]+)(?![a-z0-9]|\+\d))"
+_WORD = r"(?=([a-z0-9]+)(?![a-z0-9]|[+.]\d))"
 #: words and what follows them; each begins with a word that is looked for first
 _WRITTEN = {
-    "sub": re.compile(rf"sub(?:j(?:ect)?)?{_BETWEEN}{_WORD}"),
-    "participant": re.compile(rf"participant{_BETWEEN}{_WORD}"),
+    "sub": re.compile(rf"(?<![a-z0-9])sub(j(?:ect)?)?{_BETWEEN}{_WORD}"),
+    "participant": re.compile(rf"(?<![a-z0-9])(participant){_BETWEEN}{_WORD}"),
 }
+#: an image in a text: three letters and a digit are somewhere in it
+_EMBEDDED = re.compile(r";base64,\s*[a-z0-9+/]+={0,2}")
 #: how a part of a path ends that goes on behind an underscore
 OPEN = ("sub", "subj", "subject", "participant", "%2d")
 _LABEL = re.compile(r"sub-(?=[a-z]*\d)([a-z0-9]+)", re.ASCII)
 #: behind a number they make a size or a time of it
-_UNITS = frozenset("mm cm um ms hz khz mhz".split())
+_UNITS = frozenset("mm cm um ms s hz khz mhz d t nd rd th x".split())
+#: 2x2x2
+_TIMES = re.compile(r"x\d")
 _FIELDS = frozenset(("participant_id", "subject", "subject_id"))
 #: BIDS 1.11, "Tabular files": what the values of a column mean
-_MEANINGS = "levels"
+_MEANINGS = ("levels", "hed")
 
 
 class Spellings:
@@ -54,23 +58,37 @@ class Spellings:
         """Who is meant in a text in lower case."""
         if not self._withheld or not _is_text(text):
             return
+        if ";base64," in text:
+            text = _EMBEDDED.sub(" ", text)
         for word, expression in _WRITTEN.items():
             if word in text:
                 for match in expression.finditer(text):
-                    if who := self._meant(match[1]):
+                    if who := self._meant(match[1] or "", match[2], match[3]):
                         yield who
 
-    def _meant(self, word: str) -> str | None:
-        """Whom a word begins with: ``03t1w`` with sub-03."""
-        if word not in self._seen:
-            self._seen[word] = self._begins_with(_plain(word))
-        return self._seen[word]
+    def _meant(self, more: str, between: str, word: str) -> str | None:
+        """Whom a word means: ``03t1w`` sub-03.
 
-    def _begins_with(self, word: str) -> str | None:
+        ``sub_3`` is a name that a program may have for anything, and so is ``sub2std``:
+        of such nobody is called who has a zero before.
+        """
+        padded = word.startswith("0")
+        loose = not (more or padded) and between == "_"
+        asked = f"{padded or between != ''} {loose} {word}"
+        if asked not in self._seen:
+            self._seen[asked] = self._begins_with(_plain(word), padded or between != "", loose)
+        return self._seen[asked]
+
+    def _begins_with(self, word: str, open_: bool, loose: bool) -> str | None:
+        """``open_`` says that something may go on behind the label, ``loose`` see above."""
         for length in self._lengths:
             label, rest = word[:length], word[length:]
             goes_on = rest[:1].isdigit() if label[-1:].isdigit() else rest != ""
-            if len(label) < length or goes_on or rest in _UNITS:
+            if len(label) < length or goes_on or rest in _UNITS or _TIMES.match(rest):
+                continue
+            if rest and not open_:
+                continue
+            if loose and f"sub-{label}" not in self._withheld.values():
                 continue
             if label in self._released:
                 return None
@@ -100,8 +118,8 @@ class Spellings:
                 yield from self._in_value(inner, key, known)
         elif isinstance(value, tuple):
             keys = [name.lower() for name, _ in value]
-            if key != _MEANINGS and all(f"sub-{k}" in known or k in known for k in keys):
-                yield from (f"sub-{k}" for k in keys if k in self._bare)
+            if key not in _MEANINGS and all(f"sub-{k}" in known or k in known for k in keys):
+                yield from (f"sub-{k}" for k in keys if k in self._bare and _is_label(k))
             for name, inner in zip(keys, (inner for _, inner in value), strict=True):
                 yield from self._in_value(inner, name, known)
         elif key in _FIELDS and isinstance(value, str | int):
@@ -114,6 +132,11 @@ def _bare(labels: Collection[str]) -> Iterator[str]:
     for label in labels:
         if match := _LABEL.fullmatch(label.lower()):
             yield match[1]
+
+
+def _is_label(key: str) -> bool:
+    """Whether a key of JSON is more than a code: those are small numbers."""
+    return not key.isdecimal() or key.startswith("0") or len(key) > 2
 
 
 def _plain(label: str) -> str:

@@ -13,9 +13,9 @@ from pathlib import PurePosixPath
 
 MISSING = "n/a"
 #: how people call the column that BIDS calls participant_id
-PERSON_COLUMNS = frozenset(
-    "participant_id participant participants subject_id subject subjects subj sub sub_id".split()
-)
+PERSON_COLUMNS = frozenset("participant_id participant subject_id subject subj sub sub_id".split())
+#: how people are called there: with a digit
+_A_LABEL = re.compile(r"(?:sub-)?[A-Za-z]*\d[A-Za-z0-9+]*")
 #: BIDS 1.11, "Samples file": a column that must be there, and all that may stand in it
 SAMPLE_TYPE = "sample_type"
 SAMPLE_TYPES = frozenset(
@@ -46,9 +46,8 @@ def is_table(path: str, content: bytes, named: bool) -> bool:
     """
     header = header_of(content)
     if not named:
-        # also where a person would see a column that a program does not: it is no table then,
-        # and nothing that anybody may have
-        return any(_plain(cell) in PERSON_COLUMNS for cell in header)
+        # also where a person would see a column that a program does not
+        return any(_is_of_people(name, at, content) for at, name in enumerate(header))
     name = PurePosixPath(path).name
     return (name.endswith("_scans.tsv") and "filename" in header) or (
         name.endswith("_sessions.tsv") and "session_id" in header
@@ -60,6 +59,16 @@ def header_of(content: bytes) -> list[str]:
     text = content.decode("utf-8-sig", "replace")
     line = next((line for line in text.splitlines() if line.strip()), "")
     return line.split("\t")
+
+
+def _is_of_people(name: str, at: int, content: bytes) -> bool:
+    """Whether a column is of people: a ``subject`` may also be that of a sentence."""
+    plain = _plain(name)
+    if plain not in PERSON_COLUMNS or plain == "participant_id":
+        return plain == "participant_id"
+    rows = content.decode("utf-8-sig", "replace").splitlines()
+    cells = (row.split("\t")[at : at + 1] for row in rows)
+    return any(_A_LABEL.fullmatch(cell) for found in cells for cell in found)
 
 
 def _plain(name: str) -> str:

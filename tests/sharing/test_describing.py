@@ -278,13 +278,18 @@ def test_descriptions_of_derivatives_tell_no_source_that_stays_here() -> None:
     path, odd = f"derivatives/fmriprep/{DESCRIPTION}", f"derivatives/x/{DESCRIPTION}"
     made = {
         "Name": "fMRIPrep",
-        "DatasetLinks": {"raw": "/srv/hospital/ds", "templates": "../..", "doi": "doi:10.1234/x"},
+        "DatasetLinks": {
+            "raw": "/srv/hospital/ds",
+            "self": "../..",
+            "out": "../../../x",
+            "doi": "doi:10.1234/x",
+        },
         "SourceDatasets": [{"URL": "https://xnat.hospital.example/x"}, {"DOI": "doi:10.1234/x"}],
     }
     texts = {path: json.dumps(made).encode(), odd: b'{"DatasetLinks": {"raw": "/srv"},}'}
     found = describe(tree(path, odd), texts, policy(), Former(), DAY)
     left = json.loads(found.written[path])
-    assert left["DatasetLinks"] == {"doi": "doi:10.1234/x"}
+    assert left["DatasetLinks"] == {"self": "../..", "doi": "doi:10.1234/x"}
     assert left["SourceDatasets"] == [{"DOI": "doi:10.1234/x"}]
     assert odd not in {e.path for e in found.taken} | found.written.keys()
     plain = describe(tree(path), {path: b'{"Name": "x"}'}, policy(), Former(), DAY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 import re
@@ -204,11 +205,21 @@ def test_who_counts_as_named() -> None:
 SPELT = (
     *("sub-3", "sub-003", "sub03", "Sub_03", "SUB 03", "subject 03", "Subject-3", "subj03"),
     *("sub\u201103", "sub\u201003", "sub%2D03", "sub-03T1w", "sub-03ses-1", "participant 03"),
-    *("see sub-03.", "subsub_03", "sub - 3", "sub-control-1", "subject_Control1"),
+    *(
+        "see sub-03.",
+        "subject\n3",
+        "subject #3",
+        "subject\u00a03",
+        "sub - 3",
+        "sub-control-1",
+        "subject_Control1",
+    ),
 )
 NOT_SPELT = (
     *("sub_1", "subject 001", "sub-031", "sub 30", "subject A", "submit 3", "3 subjects", "sub"),
     *("sub-3mm", "participants.tsv", "sub-control10", "sub-04a", "sub-4", "subcontrol", "S03"),
+    *("subsub_03", "LSUB3", "sub_3", "subj3mni", "sub3std", "Subject 3T", "sub-3x3x3", "sub3.5mm"),
+    "<svg>data:image/png;base64,aa/sub3aaaa/sub03xx==</svg>",
 )
 
 
@@ -355,5 +366,53 @@ def test_a_text_that_tells_of_the_stewards_machine_is_held_back(
     held = {"README": "machine", "sub-01/func/sub-01_bold.json": "machine"}
     assert denied(found) == held and "sub-02/func/sub-02_bold.json" in taken(found)
     assert found.written[".bidsignore"] == b"extra/\n"
-    assert found.written["participants.tsv"].count(b"sub-01") == 1
+    rows = found.written["participants.tsv"].decode()
+    assert rows == "participant_id\tnote\nsub-01\tno\nsub-02\tno\nsub-01\tn/a\n".replace(
+        "sub-02\tno", "sub-02\tn/a"
+    )
     assert denied(tree(texts)) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b'{"SourceFile": "\\/home\\/jane\\/x.dcm"}', True),
+        (b'{"SourceFile": "file:///home/jane/x"}', True),
+        (b'{"SourceFile": "/home/janet/x"}', False),
+        (b'{"See": "https://x.example/home/jane"}', False),
+    ],
+)
+def test_how_a_path_of_the_machine_is_written(text: bytes, told: bool) -> None:
+    path = "sub-01/func/sub-01_bold.json"
+    assert denied(tree({path: text}, machine=("/home/jane",))) == (
+        {path: "machine"} if told else {}
+    )
+
+
+def test_a_description_goes_without_links_to_the_machine() -> None:
+    text = json.dumps({"Name": "x", "DatasetLinks": {"raw": "/home/jane/raw", "doi": "doi:10.1/x"}})
+    for path in ("dataset_description.json", "derivatives/fmriprep/dataset_description.json"):
+        found = tree({path: text.encode()}, machine=("/home/jane",))
+        left = {"Name": "x", "DatasetLinks": {"doi": "doi:10.1/x"}}
+        assert denied(found) == {} and json.loads(found.written[path]) == left
+
+
+def test_codes_are_no_labels() -> None:
+    people = [f"sub-{n}" for n in range(1, 11)]
+    names = Mentions(people, [p for p in people if p != "sub-2"])
+    hed = {"response": {"HED": {"1": "a", "2": "b"}}, "TriggerCodes": {"1": "go", "2": "stop"}}
+    assert against("task-x_events.json", json.dumps(hed).encode(), Kind.COMMONS, names) is None
+
+
+def test_a_column_of_subjects_of_sentences() -> None:
+    words = b"sentence\tsubject\tverb\na\tdog\truns\n"
+    found = tree({"stimuli/words.tsv": words}, "{policy: institution, commons: ['stimuli/*']}")
+    assert "stimuli/words.tsv" in taken(found) and not denied(found)
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.ipynb", "x.txt.gz"])
+def test_what_verify_would_find_does_not_leave(name: str) -> None:
+    text = b'{"subject": "03"}\n'
+    path = f"sub-01/beh/sub-01_task-x_{name}"
+    found = tree({path: gzip.compress(text) if name.endswith("gz") else text})
+    assert path not in taken(found)
