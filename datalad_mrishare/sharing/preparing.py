@@ -399,7 +399,8 @@ class Preparation:
             self.state.participants,
             contents,
             dataset_id(self.checkout, self.state.commit),
-            held - {v.facts.entry.key for v in verdicts if v.permit},
+            # what is permitted and waits, as under a new name, is not revoked
+            held - {v.facts.entry.key for v in self.verdicts if v.permit},
             self.linked,
             machine.places(self.checkout),
         )

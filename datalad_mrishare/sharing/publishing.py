@@ -145,7 +145,7 @@ class Publication(Preparation):
             return
         if not self.policy.own:
             self.shrink()
-        self.put_right(there=self.store.exported() if self.policy.own else None)
+        self.put_right(self._still_permitted(self.store.exported()) if self.policy.own else None)
         if self.new_root:
             yield from self.begin_anew()
             return
@@ -153,12 +153,21 @@ class Publication(Preparation):
         if isinstance(report, NotTakenReport) or report.changed:
             yield report
 
-    def put_right(self, there: Iterable[Entry] | None = None) -> None:
-        """Say what is to lie there as files, of ``there`` only, and put wrong logs right."""
+    def _still_permitted(self, entries: Iterable[Entry]) -> list[tuple[str, str, str]]:
+        """What of ``entries`` nobody denies, wherever it stands by now."""
+        denied = [v.facts.entry for v in self.verdicts if not v.permit]
+        paths, oids = {e.path for e in denied}, {e.oid for e in denied}
+        keys = {e.key for e in denied if e.key}.union(self.the_plan.take_back)
+        return [
+            (e.mode, e.oid, e.path)
+            for e in entries
+            if e.path not in paths and e.oid not in oids and e.key not in keys
+        ]
+
+    def put_right(self, there: list[tuple[str, str, str]] | None = None) -> None:
+        """Say what is to lie there as files, ``there`` where given, and put wrong logs right."""
         if self.store.of_files:
-            known = None if there is None else {(e.path, e.oid) for e in there}
-            entries = self._entries()
-            self.store.stage(e for e in entries if known is None or (e[2], e[1]) in known)
+            self.store.stage(self._entries() if there is None else there)
         # git-annex sends nothing of which the log says that it is there, and what lies there as a
         # file is to stay there
         self.store.note({k: there for k, there in self.wrong.items() if k not in self.dropped})

@@ -170,3 +170,45 @@ def test_own_storage_of_plain_files_gets_rid_of_it(registered: Path) -> None:
     left = files_at(files)
     assert not any(p.startswith("sub-03/") for p in left)
     assert {p for p in left - before if not p.startswith(".datalad/")} == set(), reports
+
+
+@pytest.mark.slow
+def test_a_backup_of_plain_files_loses_nothing_else(registered: Path) -> None:
+    """What was edited or renamed waits, and the former version stays where it is."""
+    path = registered.parent / "own.yaml"
+    path.write_text("policy: backup\nbudget: 400kB\n")
+    place = add_files(registered, "own", str(path))
+    consent(registered, *THREE)
+    publish(registered, "own")
+    before, readme = files_at(place), (place / "README").read_bytes()
+    for n in (1, 2, 3, 4):
+        image = registered / f"sub-0{n}/anat/sub-0{n}_T2w.nii.gz"
+        image.write_bytes(bytes([n]) * 900_000)
+    (registered / "README").write_text("Something new.\n")
+    run(
+        registered,
+        "git",
+        "mv",
+        "sub-01/anat/sub-01_T1w.nii.gz",
+        "sub-01/anat/sub-01_acq-a_T1w.nii.gz",
+    )
+    run(registered, "datalad", "save", "-m", "more")
+    path.write_text("policy: backup\nbudget: 1kB\n")
+    declare(Checkout(registered), "own", str(path))
+    assert refused(publish(registered, "own"))
+    assert files_at(place) == before and (place / "README").read_bytes() == readme
+
+
+@pytest.mark.slow
+def test_what_is_renamed_meanwhile_is_not_revoked(registered: Path) -> None:
+    place = add_path(registered, "mir", policy(registered, AGREEMENT))
+    consent(registered, *THREE)
+    publish(registered, "mir")
+    new = "sub-01/anat/sub-01_acq-a_T1w.nii.gz"
+    run(registered, "git", "mv", "sub-01/anat/sub-01_T1w.nii.gz", new)
+    run(registered, "datalad", "save", "-m", "renamed")
+    (key,) = keys_of(registered, "sub-01/anat/sub-01_acq-a_T1w")
+    consent(registered, ("sub-03", "withdrawn"))
+    assert refused(publish(registered, "mir", at=ENDED))
+    revoked = run(place, "git", "cat-file", "blob", "main:.datalad/mrishare/revoked.tsv")
+    assert key in keys_at(place) and key not in revoked
