@@ -29,7 +29,7 @@ from ..repo.collector import collector_at_rest
 from .activities import Activity, is_trivial
 from .components import components
 from .evidence import Evidence
-from .participants import participants_in_path
+from .participants import participants_in_key, participants_in_path
 
 _RAW = -1
 """The batch of what nothing made."""
@@ -136,7 +136,7 @@ class Lineage:
         self._paths.append("")
         self._batch.append(_RAW)
         # the name of some keys (WORM, URL) is that of the file they were made from
-        named = participants_in_path(node) if "sub-" in node else None
+        named = participants_in_key(node) if "sub-" in node else None
         own = self._mask(named) if named else 0
         self._own.append(-1 if is_trivial(node) else own)
         return at

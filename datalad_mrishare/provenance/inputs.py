@@ -18,10 +18,10 @@ from ..repo.treewalk import DIRECTORY, Found, TooMuch, Trees, is_pattern, litera
 from .activities import IN_GIT
 from .records import Record, in_dataset, is_software
 
-#: links met on the way from one (Linux follows forty), and patterns that go on behind links
-_LINKS, _DEEPEST = 40, 8
-#: links that patterns of all runs together are followed through
-_MOST_LINKS = 100_000
+#: links met on the way from one, and patterns that go on behind links
+_LINKS, _DEEPEST = 1000, 8
+#: links that patterns of one run are followed through, and those of all runs together
+_MOST_LINKS, _LINKS_OF_ALL = 20_000, 3_000_000
 #: contents that all runs together may have used, the same ones counted once
 MOST_INPUTS = 20_000_000
 
@@ -100,7 +100,7 @@ class Resolver:
         found: dict[tuple[str, str], tuple[str, str]],
     ):
         self._trees, self._contents, self._found = trees, contents, found
-        self._left, self._steps = MOST_INPUTS, _MOST_LINKS
+        self._left, self._steps, self._links = MOST_INPUTS, _MOST_LINKS, _LINKS_OF_ALL
         # directory and pattern in it -> blobs; None where it takes the whole tree to tell
         self._plain: dict[tuple[str, str], tuple[str, ...] | None] = {}
         self._looked: dict[tuple[str, str], Inputs] = {}
@@ -109,11 +109,13 @@ class Resolver:
     def resolve(self, asked: Wanted) -> Inputs:
         """The inputs of one run; ``why`` tells also of a pattern that means nothing anywhere."""
         lost = f"its input '{asked.lost[0]}' is not in the dataset" if asked.lost else ""
+        self._steps = _MOST_LINKS
         try:
             plain = self._all_plain(asked)
             return self._resolved(asked, lost) if plain is None else Inputs(plain, (), lost)
         except TooMuch:
-            self._left = -1
+            if self._steps >= 0 or self._links < 0:
+                self._left = -1
             return Inputs((), (), "it has more inputs than can be followed")
 
     def _resolved(self, asked: Wanted, why: str) -> Inputs:
@@ -224,7 +226,8 @@ class Resolver:
                 found += self._trees.below(at)
             elif (target := self._contents.of(at.oid).target) is not None:
                 self._steps -= 1
-                if self._steps < 0:
+                self._links -= 1
+                if self._steps < 0 or self._links < 0:
                     raise TooMuch
                 yield in_dataset(posixpath.dirname(at.path), posixpath.join(target, rest))
 
@@ -306,8 +309,12 @@ class Resolver:
             if not ends or len(seen) > _LINKS:
                 yield None
                 return
+            self._contents.learn((end.mode, end.oid) for end in ends if isinstance(end, Found))
             for end in ends:
-                if end is None or isinstance(end, Elsewhere) or end.mode != LINK:
+                if (
+                    not (isinstance(end, Found) and end.mode == LINK)
+                    or self._contents.of(end.oid).target is None
+                ):
                     yield end
                 elif end.path not in seen:
                     seen.add(end.path)

@@ -16,7 +16,7 @@ from .inputs import Elsewhere
 from .recorded import Moved, Recorded, Settings, Step
 
 #: raised whenever a history would be read differently, so that what older versions kept is not used
-VERSION = 7
+VERSION = 8
 
 
 def encode(recorded: Recorded) -> bytes:

@@ -27,6 +27,7 @@ _LABEL = re.compile(r"[A-Za-z0-9+]+")
 #: who is called as BIDS calls people
 PLAIN_LABEL = re.compile(r"sub-[A-Za-z0-9+]+")
 _PLAIN = re.compile(r"[A-Za-z0-9]*")
+_IN_KEY = re.compile(r"sub-(?<![A-Za-z0-9]sub-)(?=([A-Za-z0-9+]+))")
 _NEXT = re.compile(r"[^A-Za-z0-9]sub-")
 _NOBODY: frozenset[str] = frozenset()
 
@@ -61,6 +62,20 @@ def participants_in_paths(paths: Iterable[str]) -> frozenset[str]:
     named = map(_people, set(_NAMED.findall(text)), itertools.repeat(False))
     at_the_top = map(_people, set(_AT_THE_TOP.findall(text)), itertools.repeat(True))
     return frozenset().union(*named, *at_the_top)
+
+
+def participants_in_key(key: str) -> frozenset[str]:
+    """Everybody whom the name of a key tells, of one that is made from that of a file.
+
+    git-annex cuts a long URL, puts a checksum behind it, writes odd letters otherwise: what goes
+    on behind a label is none of it.
+
+    >>> sorted(participants_in_key("URL--https&c%%x.org%sub-01-2bcc2c83aa,63y"))
+    ['sub-01']
+    """
+    if "sub-" not in key:
+        return _NOBODY
+    return frozenset(f"sub-{label}" for label in _IN_KEY.findall(key))
 
 
 @lru_cache(maxsize=1 << 16)

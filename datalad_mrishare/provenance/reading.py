@@ -9,19 +9,19 @@ stewards' statements.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
 from ..repo.collector import collector_at_rest
-from ..repo.commits import read_changes
+from ..repo.commits import ALOOF, read_changes
 from ..repo.computed import is_computed, read_computed
 from ..repo.contents import Contents, Links
 from ..repo.installed import Place, commit_named, place_of, subdataset
 from ..repo.migrated import read_migrated
 from ..repo.signed import read_signed, write_signed
-from ..repo.trees import GITLINK, read_directory
+from ..repo.trees import GITLINK, object_sizes, read_directory
 from ..repo.treewalk import DIRECTORY as FOLDER
 from ..repo.treewalk import Found, Listing, TooMuch, Trees
 from .activities import IN_GIT, Activity
@@ -92,7 +92,7 @@ def read_lineage(
         migrated = chain.from_iterable(
             (*read_migrated(dataset.place.path), *dataset.recorded.same) for dataset in every
         )
-        same = same_contents(_contents(places, activities, statements), migrated)
+        same = same_contents(_contents(places, activities, statements), migrated, shared)
         activities = known_by_all_names(_sealed(activities, statements), same)
         stated = known_by_all_names(_stated(statements), same)
         activities = _overruled(activities, stated) + stated
@@ -119,6 +119,8 @@ class _Dataset:
     trees: Trees | None = None
     contents: Contents | None = None
     resolver: Resolver | None = None
+    #: subdataset -> commits that were asked for, and those that it has
+    commits_below: dict[str, tuple[set[str], frozenset[str]]] = field(default_factory=dict)
 
     def all(self) -> Iterator[_Dataset]:
         """This and all below, those above first."""
@@ -235,10 +237,25 @@ class _Dataset:
         A subdataset that was moved has another path now.
         """
         first = self.subdatasets.get(subdataset)
-        for there in (first, *self.subdatasets.values()):
-            if there is not None and there.opened()[0].root(commit) is not None:
-                return there
-        return first
+        if first is not None and first.opened()[0].root(commit) is not None:
+            return first
+        names = (name for name in self.subdatasets if commit in self._commits_in(name, commit))
+        return self.subdatasets.get(next(names, subdataset))
+
+    def _commits_in(self, name: str, asked: str) -> Collection[str]:
+        """Which of all commits of subdatasets that are asked for one of them has.
+
+        All at once: to keep each open takes more files than a process may have.
+        """
+        known = self.commits_below.get(name)
+        if known is None or asked not in known[0]:
+            moves = (m for step in self.recorded.steps for m in step.moved)
+            wanted = {asked, *(m.after for m in moves)}
+            wanted.update(e.commit for step in self.recorded.steps for e in step.elsewhere)
+            wanted |= known[0] if known else set()
+            there = object_sizes(self.subdatasets[name].place.path, wanted, ALOOF)
+            known = self.commits_below[name] = (wanted, frozenset(there))
+        return known[1]
 
     def _made(self, move: Moved, path: str) -> tuple[tuple[str, ...], str]:
         """What a run that left this dataset at another commit made in it."""
@@ -351,6 +368,7 @@ def _shared(every: Iterable[_Dataset], places: Iterable[tuple[str, str]]) -> fro
     if not several:
         return several
     known = several.intersection(chain(*(dataset.recorded.together for dataset in every)))
+    known |= _in_several(every, several - known)
     if known == several:
         return several
     now = (
@@ -360,6 +378,17 @@ def _shared(every: Iterable[_Dataset], places: Iterable[tuple[str, str]]) -> fro
         if IN_GIT + found.oid in several
     )
     return known | with_several(now)
+
+
+def _in_several(every: Iterable[_Dataset], nodes: Collection[str]) -> frozenset[str]:
+    """Those that stood in two datasets, as where each participant has one."""
+    first: dict[str, int] = {}
+    found: set[str] = set()
+    for number, dataset in enumerate(every if nodes else ()):
+        for node, _ in dataset.recorded.places:
+            if node in nodes and first.setdefault(node, number) != number:
+                found.add(node)
+    return frozenset(found)
 
 
 def _contents(

@@ -38,6 +38,7 @@ from .again import added_again, replaced
 from .evidence import Evidence
 from .inputs import Elsewhere, Inputs, Resolver, Wanted, node_of, wanted
 from .records import (
+    BELOW,
     LARGEST,
     Record,
     Sidecar,
@@ -229,6 +230,7 @@ class _Reading:
             if isinstance(record, Record) and not self._is_foreign(record)
         }
         resolved = self._resolved(asked)
+        told = {commit: found for commit, found in told.items() if self._tells(commit, found)}
         self._take_in_what_was_merged(self._commits[commit] for commit in told)
         for commit in self._commits.values():
             changes = self._changes.get(commit.id, [])
@@ -242,6 +244,13 @@ class _Reading:
                 yield self._run(commit, told[commit.id], inputs, software, changes)
             elif len(commit.parents) > 1:
                 yield from self._merge(commit, changes)
+
+    def _tells(self, commit: str, found: Told) -> bool:
+        """Whether there is a record: the title of a run alone may be that of a pull request."""
+        known = self._commits[commit]
+        if len(known.parents) < 2 or not isinstance(found, Unreadable) or known.message is None:
+            return True
+        return BELOW in known.message
 
     def _take_in_what_was_merged(self, recorded: Iterable[Commit]) -> None:
         """Of merges with a record, what they and all commits that they merge changed.

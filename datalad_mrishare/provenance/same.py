@@ -8,16 +8,21 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 
 from ..repo.keys import content_named
 from .activities import IN_GIT, Activity, is_trivial
-from .participants import participants_in_path
+from .participants import participants_in_key, participants_in_path
 
 Same = Mapping[str, tuple[str, ...]]
 """Content -> all its names, for those that have several."""
 
 
-def same_contents(nodes: Iterable[str], migrated: Iterable[tuple[str, str]]) -> Same:
+def same_contents(
+    nodes: Iterable[str],
+    migrated: Iterable[tuple[str, str]],
+    shared: AbstractSet[str] = frozenset(),
+) -> Same:
     """Which contents have several names.
 
     Parameters
@@ -26,6 +31,8 @@ def same_contents(nodes: Iterable[str], migrated: Iterable[tuple[str, str]]) -> 
         Every content, as often as one likes.
     migrated : iterable of (str, str)
         Names of the same content.
+    shared : set of str
+        Sidecars that are nobody's: by another name they would bring in all who have them.
 
     >>> digest = "0cc175b9c0f1b6a831c399e269772661"
     >>> plain, named = f"MD5-s1--{digest}", f"MD5E-s1--{digest}.txt"
@@ -34,7 +41,8 @@ def same_contents(nodes: Iterable[str], migrated: Iterable[tuple[str, str]]) -> 
     >>> same_contents([], [("WORM-s1-m1--a", plain), (plain, "SHA1-s1--b")])["SHA1-s1--b"][0]
     'MD5-s1--0cc175b9c0f1b6a831c399e269772661'
     """
-    tied = [pair for pair in migrated if pair[0] != pair[1]]
+    # nothing is the same as nothing, and ties nobody to anybody
+    tied = [(a, b) for a, b in migrated if a != b and not (is_trivial(a) or is_trivial(b))]
     keys = [node for node in dict.fromkeys(nodes) if not node.startswith(IN_GIT)]
     # found faster than what is the same, and most often each is another one
     digests = [key.partition("--")[2].partition(".")[0] for key in keys]
@@ -44,7 +52,8 @@ def same_contents(nodes: Iterable[str], migrated: Iterable[tuple[str, str]]) -> 
         for key, digest in zip(keys, digests, strict=True):
             if digest in several and (other := first.setdefault(content_named(key), key)) != key:
                 tied.append((other, key))
-    return _groups(tied)
+    found = _groups(tied)
+    return {n: names for n, names in found.items() if shared.isdisjoint(names)} if shared else found
 
 
 def _groups(tied: Iterable[tuple[str, str]]) -> Same:
@@ -99,7 +108,7 @@ def places_by_other_names(
         every = dict.fromkeys(path for name in names for path in stood[name])
         telling = [(path, participants_in_path(path)) for path in every]
         for name in names:
-            known = frozenset[str]().union(*map(participants_in_path, (*stood[name], name)))
+            known = participants_in_key(name).union(*map(participants_in_path, stood[name]))
             for path, people in telling:
                 if not people <= known:
                     known |= people

@@ -47,6 +47,9 @@ def stood_together(
     for node, path in before:
         if node in fresh:
             stood[node][path] = participants_in_path(path)
+    kinds: dict[str, set[frozenset[str]]] = defaultdict(set)
+    for node, places in stood.items():
+        kinds[node].update(places.values())
     found: set[str] = set()
     asked: list[tuple[str, str, str]] = []
     times = Counter[str]()
@@ -58,7 +61,10 @@ def stood_together(
                 continue
             if here.setdefault(node, people) != people:
                 found.add(node)
-            earlier = (p for p, theirs in reversed(stood[node].items()) if theirs - people)
+            one = kinds[node] <= {people}  # of one person there may be thousands
+            kinds[node].add(people)
+            known = {} if one else stood[node]
+            earlier = (p for p, theirs in reversed(known.items()) if theirs - people)
             for _, other in zip(range(_BACK if times[node] < _EACH else 0), earlier, strict=False):
                 asked.append((node, commit.tree, other))
                 times[node] += 1

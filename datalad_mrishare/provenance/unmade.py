@@ -13,7 +13,7 @@ from functools import cached_property
 from ..repo.collector import collector_at_rest
 from .activities import Activity, is_trivial
 from .graph import Lineage
-from .participants import participants_in_path
+from .participants import participants_in_key, participants_in_path
 
 _NOBODY: frozenset[str] = frozenset()
 
@@ -61,7 +61,7 @@ class Unmade(Lineage):
         """Whom its paths ever named."""
         if node not in self._first or node in self._nobodys or is_trivial(node):
             return _NOBODY
-        named = participants_in_path(node) if "sub-" in node else _NOBODY
+        named = participants_in_key(node)
         return named.union(*map(participants_in_path, self.paths(node)))
 
     def inherited(self, node: str) -> frozenset[str]:

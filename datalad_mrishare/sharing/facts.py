@@ -22,7 +22,7 @@ from ..consent.grants import Deid
 from ..consent.scopes import SUFFIXES, FileScope
 from ..privacy.told import SILENT, Told
 from ..provenance.bids import BidsName, bids_name
-from ..provenance.participants import participants_in_path
+from ..provenance.participants import participants_in_key, participants_in_path
 from ..repo.collector import collector_at_rest
 from ..repo.keys import key_size
 from ..repo.trees import GITLINK, LINK, Entry
@@ -242,7 +242,7 @@ def _facts(
     participants = participants_in_path(entry.path)
     if entry.key and "sub-" in entry.key:
         # the name of some keys (WORM, URL) is that of the file they were made from
-        participants |= participants_in_path(entry.key)
+        participants |= participants_in_key(entry.key)
     made = origin is not None and origin.tells
     kind = _kind(entry, content, bool(participants), commons, made)
     if content is not None and kind is Kind.DATA and is_table_name(entry.path):
