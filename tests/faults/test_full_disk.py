@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from builders import run
-from faults.worlds import WITHOUT_GIT, Server, World, add
+from faults.worlds import ENCRYPTED, WITHOUT_GIT, Server, World, add
 from mirrors import consent, keys_of, lent, told, units
 from servers.gpg import Keys
 from servers.p2phttp import P2pHttp, certify, trust
@@ -79,7 +79,7 @@ class Target:
         """Keys that lie there, each whole as its name says."""
         if self.kind == "files":
             return {key for key in self.world.files().values() if key}
-        if self.kind in ("encrypted", "crypt"):
+        if self.kind in ENCRYPTED:
             return self.world.told_there()
         found = set()
         for parent, _, files in os.walk(self.place):
@@ -184,6 +184,7 @@ def test_filled_behind_ssh(
         ("files", "backup"),
         ("depends", "institution"),
         ("encrypted", "institution"),
+        ("sharedpubkey", "institution"),
         ("crypt", "backup"),
     ],
 )
@@ -195,7 +196,7 @@ def test_filled_where_content_lies_otherwise(
     kind: str,
     policy: str,
 ) -> None:
-    keys = gpg if kind in ("encrypted", "crypt") else None
+    keys = gpg if kind in ENCRYPTED else None
     t = target(registered, smalldisk(20), kind, policy, keys=keys)
     filled_during_the_transfer(t, monkeypatch, 3_000_000)
 
@@ -292,7 +293,7 @@ def filled_during_the_transfer(t: Target, monkeypatch: pytest.MonkeyPatch, left:
         else:
             assert "Make room there" in refused["message"]
         # some keep what arrived of a file, and that takes room, too
-        assert left < 1_000_000 or t.kind in ("rsync", "rsync-here", "webdav", "encrypted")
+        assert left < 1_000_000 or t.kind in ("rsync", "rsync-here", "webdav", *ENCRYPTED[:2])
     t.sound()
     if not t.world.own:
         assert {k for k in lent(registered, "mir") if not k.startswith("GIT")} == set()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from builders import remove
-from faults.worlds import PHASES, World, build, converges, instants
+from faults.worlds import ENCRYPTED, PHASES, World, build, converges, instants
 from servers.gpg import Keys
 from servers.p2phttp import P2pHttp, certify, trust
 from servers.s3 import S3
@@ -106,7 +106,7 @@ def worlds(
                 kind,
                 registered_template,
                 server if kind in FAR else behind,
-                keys() if where in ("encrypted", "crypt") else None,
+                keys() if where in ENCRYPTED else None,
                 ticks=False,
             )
         built[kind].put_back()
@@ -160,7 +160,8 @@ def test_kept(worlds: Worlds, kind: str, record_property: Callable[[str, object]
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    "kind", ["s3", "webdav", "encrypted", "depends", "rsync-here", "files", "https"]
+    "kind",
+    ["s3", "webdav", "encrypted", "sharedpubkey", "depends", "rsync-here", "files", "https"],
 )
 @pytest.mark.parametrize("own", ["", "own "], ids=["shared", "kept"])
 def test_content_elsewhere(

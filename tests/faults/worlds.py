@@ -37,7 +37,9 @@ SEED = 20260504
 OURS, THEIRS = ("group", "python"), ("annex", "sshd")
 #: kinds whose git half, if any, lies among the content; kinds with the content beside it
 WITHOUT_GIT = ("directory", "rsync", "rsync-here", "s3", "webdav", "files", "crypt")
-BESIDE = ("depends", "encrypted")
+BESIDE = ("depends", "encrypted", "sharedpubkey")
+#: kinds whose content is encrypted for gpg keys
+ENCRYPTED = ("encrypted", "sharedpubkey", "crypt")
 #: kinds of which nobody can tell how much room is there
 ROOMLESS = ("s3", "webdav", "https")
 Server = Sshd | S3 | WebDav | P2pHttp
@@ -159,7 +161,7 @@ class World:
             return {key for key in self.files().values() if key}
         files = [p for p in self.storage.rglob("*") if p.is_file()]
         found = [p for p in files if "GIT" not in p.name and p.name != "annex-uuid"]
-        if self.where in ("encrypted", "crypt"):
+        if self.where in ENCRYPTED:
             return self._encrypted(found)
         assert all(f"-s{p.stat().st_size}-" in p.name for p in found)
         return {p.name for p in found}
@@ -276,7 +278,7 @@ def side_by_side(
         else:
             place.parent.mkdir()
         found[name] = World(dataset.parent, kind, place, server)
-        secret = keys if where in ("encrypted", "crypt") else None
+        secret = keys if where in ENCRYPTED else None
         add(found[name], secret, name, declared=declared)
     return found
 
@@ -290,7 +292,8 @@ def beside(world: World, keys: Keys | None, name: str) -> None:
     run(dataset, "git", "remote", "add", name, str(world.sibling))
     run(dataset, "git", "config", f"remote.{name}.annex-ignore", "true")
     run(dataset, "git", "config", f"remote.{name}.datalad-publish-depends", store)
-    words = ("encryption=hybrid", f"keyid={keys.steward}") if keys else ("encryption=none",)
+    scheme = "sharedpubkey" if world.where == "sharedpubkey" else "hybrid"
+    words = (f"encryption={scheme}", f"keyid={keys.steward}") if keys else ("encryption=none",)
     run(dataset, "git", "annex", "initremote", store, "type=directory", where, *words)
     if keys:
         run(dataset, "git", "annex", "enableremote", store, where, f"keyid+={keys.partner}")
