@@ -233,7 +233,7 @@ def test_what_is_packed(shared: Path) -> None:
     place = shared.parent / "mir.git"
     (key,) = keys_of(shared, "sub-04/anat")
     table = b"participant_id\nsub-03\n"
-    far = os.urandom(5 << 20) + f"{key} in {shared} of sub-77".encode()
+    far = os.urandom(5 << 20) + f" {key} in {shared} of sub-77".encode()
     put(place, {"old/a.tsv.gz": gzip.compress(table), "old/b.gz": gzip.compress(far)})
     blob(place, gzip.compress(b"as sub-04 said"))
     found = kinds(verified(shared, "mir", code=1))
