@@ -113,7 +113,9 @@ def _any_of(words: Collection[str]) -> re.Pattern[str] | None:
     if not spelt:
         return None
     longest_first = sorted(spelt, key=lambda word: (-len(word), word))
-    return re.compile(rf"(?<![\w.-])(?:{'|'.join(map(re.escape, longest_first))})(?![\w-])")
+    # JSON writes the end of a line as a backslash and a letter
+    begins = r"(?:(?<![\w.-])|(?<=\\[nrtfb]))"
+    return re.compile(rf"{begins}(?:{'|'.join(map(re.escape, longest_first))})(?![\w-])")
 
 
 def _shape(label: str) -> str:

@@ -15,10 +15,12 @@ from typing import Any
 _BETWEEN = r"((?:[\s_#\-\u00ad\u2010-\u2015\u2212\ufe63\uff0d]|%2d|no\.){0,4})"
 #: all of a label but one that goes on as sub-01+2 does, who is somebody else
 _WORD = r"(?=([a-z0-9]+)(?![a-z0-9]|[+.]\d))"
+#: behind no letter, but for the end of a line as JSON writes it
+_BEGINS = r"(?:(?<![a-z0-9])|(?<=\\[nrtfb]))"
 #: words and what follows them; each begins with a word that is looked for first
 _WRITTEN = {
-    "sub": re.compile(rf"(?<![a-z0-9])sub(j(?:ect)?)?{_BETWEEN}{_WORD}"),
-    "participant": re.compile(rf"(?<![a-z0-9])(participant){_BETWEEN}{_WORD}"),
+    "sub": re.compile(rf"{_BEGINS}sub(j(?:ect)?)?{_BETWEEN}{_WORD}"),
+    "participant": re.compile(rf"{_BEGINS}(participant){_BETWEEN}{_WORD}"),
 }
 #: an image in a text: three letters and a digit are somewhere in it
 _EMBEDDED = re.compile(r";base64,\s*[a-z0-9+/]+={0,2}")

@@ -378,6 +378,7 @@ def test_a_text_that_tells_of_the_stewards_machine_is_held_back(
     [
         (b'{"SourceFile": "\\/home\\/jane\\/x.dcm"}', True),
         (b'{"SourceFile": "file:///home/jane/x"}', True),
+        (b'{"SourceFile": "from\\n/home/jane/x"}', True),
         (b'{"SourceFile": "/home/janet/x"}', False),
         (b'{"See": "https://x.example/home/jane"}', False),
     ],
@@ -416,3 +417,10 @@ def test_what_verify_would_find_does_not_leave(name: str) -> None:
     path = f"sub-01/beh/sub-01_task-x_{name}"
     found = tree({path: gzip.compress(text) if name.endswith("gz") else text})
     assert path not in taken(found)
+
+
+def test_a_new_line_in_json_hides_nobody() -> None:
+    names = Mentions(["sub-01", "sub-03"], ["sub-01"])
+    for text in ("see\nsubject 3", "see\tparticipant 03"):
+        content = json.dumps({"Note": text}).encode()
+        assert against("x.json", content, Kind.DATA, names), text
