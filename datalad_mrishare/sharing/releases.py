@@ -97,19 +97,8 @@ def release_tree(
         [v for v in plain if v.facts.path not in apart], texts, mentions
     )
     there = beside.union(v.facts.path for v in kept)
-    inside = there | directories(there)
-    tables: dict[str, Table | None] = {
-        v.facts.path: None for v in verdicts if v.facts.kind is Kind.TABLE
-    }
-    for v in permitted:
-        if v.facts.kind is Kind.TABLE:
-            content = texts[v.facts.entry.oid]
-            parsed = parse_table(content)
-            if parsed is None:
-                denied.append(v._replace(reasons=(_NO_TABLE,)))
-            elif not (v.facts.participants or "participant_id" in parsed.columns):
-                denied.append(v._replace(reasons=(_NO_PEOPLE,)))
-            tables[v.facts.path] = _table(v, content, judge, released, mentions, inside)
+    tables, odd = _tables(verdicts, texts, judge, released, mentions, there | directories(there))
+    denied += odd
     around = Surroundings(
         dataset,
         there,
@@ -122,12 +111,7 @@ def release_tree(
     written = {path: text for path, text in written.items() if text}
     written |= {path: format_table(table) for path, table in tables.items() if table}
     written |= {path: text for path, text in patterns.items() if text}
-    written |= _events(kept, texts, around)
-    written[POLICY_FILE] = _policy_text(judge.policy)
-    if dataset_id:
-        written[CONFIG_FILE] = f'[datalad "dataset"]\n\tid = {dataset_id}\n'.encode()
-    if keys := sorted(revoked):
-        written[REVOKED_FILE] = encode("key\n" + "".join(f"{k}\n" for k in keys))
+    written |= _events(kept, texts, around) | _of_ours(judge.policy, dataset_id, revoked)
     below = linked or {}
     named = {v.facts.path for v in kept if _tells(below.get(v.facts.path), mentions)}
     denied += [v._replace(reasons=(NAMED,)) for v in kept if v.facts.path in named]
@@ -140,6 +124,16 @@ def release_tree(
         written[GITMODULES] = gitmodules(links)
     people = frozenset(p for v in kept for p in v.facts.participants)
     return ReleaseTree(tuple(entries), written, tuple(denied), len(people))
+
+
+def _of_ours(policy: Policy, dataset_id: str | None, revoked: Iterable[str]) -> dict[str, bytes]:
+    """What a release says of its terms, of which dataset it is, and what to remove from copies."""
+    found = {POLICY_FILE: _policy_text(policy)}
+    if dataset_id:
+        found[CONFIG_FILE] = f'[datalad "dataset"]\n\tid = {dataset_id}\n'.encode()
+    if keys := sorted(revoked):
+        found[REVOKED_FILE] = encode("key\n" + "".join(f"{k}\n" for k in keys))
+    return found
 
 
 def _patterns(
@@ -261,6 +255,31 @@ _NO_PEOPLE = Reason(
     "its rows are of people, and it has no column participant_id that tells whose",
     "Call the column participant_id, in lower case and with nothing around it",
 )
+
+
+def _tables(
+    verdicts: Sequence[Verdict],
+    texts: Mapping[str, bytes],
+    judge: Judge,
+    released: frozenset[str],
+    mentions: Mentions,
+    paths: Collection[str],
+) -> tuple[dict[str, Table | None], list[Verdict]]:
+    """What may leave of each table, by path, and those of which nobody can tell whose rows are."""
+    found: dict[str, Table | None] = {}
+    denied = []
+    for v in (v for v in verdicts if v.facts.kind is Kind.TABLE):
+        found[v.facts.path] = None
+        if not v.permit:
+            continue
+        content = texts[v.facts.entry.oid]
+        parsed = parse_table(content)
+        if parsed is None:
+            denied.append(v._replace(reasons=(_NO_TABLE,)))
+        elif not (v.facts.participants or "participant_id" in parsed.columns):
+            denied.append(v._replace(reasons=(_NO_PEOPLE,)))
+        found[v.facts.path] = _table(v, content, judge, released, mentions, paths)
+    return found, denied
 
 
 def _table(
