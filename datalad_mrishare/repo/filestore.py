@@ -125,7 +125,7 @@ class FileStore(Store):
         for moved in self._export(entries, reserve, pass_fds):
             if not moved.ok:
                 failed[moved.key] = moved.note
-        there = self.check(asked)
+        there = self._believe(asked)
         for key in asked:
             note = failed.get(key, "" if there[key] else "it was not exported")
             yield Moved(key, not note, note)
@@ -167,7 +167,19 @@ class FileStore(Store):
                 pass_fds=pass_fds,
             )
         if halfway:
+            self._believe({e.key for e in entries if e.key})
             self.remove_left_over(self.left_over())
+
+    def _believe(self, keys: Iterable[str]) -> dict[str, bool]:
+        """Which of ``keys`` the sibling says it has; where the log says else, it is put right.
+
+        What a killed git-annex had renamed, and not written down, the next one takes for lost,
+        finds under its new name, and still does not write down.
+        """
+        found = self.check(keys)
+        present = self.present()
+        self.note({key: there for key, there in found.items() if there != (key in present)})
+        return found
 
     def left_over(self, paths: Iterable[str] = ()) -> list[Leftover]:
         """Parts of content that interrupted transfers left there.

@@ -77,9 +77,15 @@ def test_a_file_called_like_a_part_stays(registered: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("arrived", [False, True])
 @pytest.mark.parametrize("policy", ["institution", "backup"])
-def test_killed_while_it_renamed(registered: Path, tmp_path: Path, policy: str) -> None:
-    """git-annex removes what it left under temporary names, and sends it anew."""
+def test_killed_while_it_renamed(
+    registered: Path, tmp_path: Path, policy: str, arrived: bool
+) -> None:
+    """git-annex removes what it left under temporary names, and sends it anew.
+
+    What has ``arrived`` under its new name, and was not written down, stays.
+    """
     for number in range(60):
         path = registered / f"sub-01/func/sub-01_task-{number}_bold.nii.gz"
         path.write_bytes(b"%d" % number)
@@ -92,12 +98,19 @@ def test_killed_while_it_renamed(registered: Path, tmp_path: Path, policy: str) 
     run(registered, "git", "commit", "--quiet", "-m", "rename")
     argv = ["datalad", "mrishare-publish", "--to", "mir"]
     running = subprocess.Popen(argv, cwd=registered, start_new_session=True)
-    while not any(name.startswith(TEMPORARY) for name in os.listdir(kind.directory)):
+    while not moved_aside(kind.directory):
         assert running.poll() is None
         time.sleep(0.001)
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
-    assert [name for name in os.listdir(kind.directory) if name.startswith(TEMPORARY)]
+    aside = moved_aside(kind.directory)
+    assert aside
+    if arrived:
+        for name in aside:
+            key = name.removeprefix(TEMPORARY)
+            (path,) = {p for p, k in beh_keys(registered).items() if k == key}
+            (kind.directory / path).parent.mkdir(parents=True, exist_ok=True)
+            (kind.directory / name).rename(kind.directory / path)
     told(registered)
     there = files(kind.directory)
     link = BOLD.replace("/func/", "/beh/")
@@ -108,3 +121,15 @@ def test_killed_while_it_renamed(registered: Path, tmp_path: Path, policy: str) 
     uuid = run(repo, "git", "config", "remote.mir.annex-uuid").strip()
     assert {e.path for e in exported(repo, uuid)} == {*there}
     assert told(registered)[-1]["status"] == "notneeded"
+
+
+def moved_aside(directory: Path) -> list[str]:
+    """Files that git-annex is renaming."""
+    return [name for name in os.listdir(directory) if name.startswith(TEMPORARY)]
+
+
+def beh_keys(dataset: Path) -> dict[str, str]:
+    """The key of each annexed file below the new directory."""
+    lines = run(dataset, "git", "annex", "find", "--format=${file}\n${key}\n", "sub-01/beh")
+    words = lines.splitlines()
+    return dict(zip(words[::2], words[1::2], strict=True))
