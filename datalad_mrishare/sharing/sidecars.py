@@ -273,11 +273,18 @@ def _without_loose_ends(
     kept: dict[str, Any] = {}
     for name, inner in value.items():
         words = _words(inner)
-        if name in _LINKS or (name in REFERENCES and isinstance(inner, dict)):
+        if name in _LINKS:
             kept[name] = _without_places(inner, mentions)
             continue
+        if name in REFERENCES and isinstance(inner, dict):
+            # BIDS: a spatial reference of each structure
+            left = {key: _leading_on(part, path, around, mentions) for key, part in inner.items()}
+            left = {key: part for key, part in left.items() if part is not None}
+            if left or not inner:
+                kept[name] = left
+            continue
         if name in REFERENCES and words:
-            stay = [w for w in words if mentions.may_stay(w) and not around.is_gone(w, path)]
+            stay = _leading_on(words, path, around, mentions) or []
         elif name == _SOURCE and words:
             stay = [w for w in words if around.has_field(w, path)]
         else:
@@ -289,6 +296,17 @@ def _without_loose_ends(
             # a field map that says nothing of what it is for is a finding of the BIDS validator
             kept[name] = stay
     return kept
+
+
+def _leading_on(value: Any, path: str, around: Surroundings, mentions: Mentions) -> Any:
+    """A reference, or a list of them, without those that lead nowhere; None when none is left."""
+    words = _words(value)
+    if not words:
+        return value if _may_stay(value, mentions) else None
+    stay = [w for w in words if mentions.may_stay(w) and not around.is_gone(w, path)]
+    if not stay:
+        return None
+    return stay if isinstance(value, list) else value
 
 
 def _without_places(value: Any, mentions: Mentions) -> Any:

@@ -112,6 +112,15 @@ HERE = "func/sub-01_bold.nii.gz"
         ({"Sources": ["bids::sub-99/gone.nii.gz"]}, {}),
         ({"Sources": [1, "bids::x"], "IntendedFor": {"a": 1}}, None),
         ({"BasedOn": ["func/nowhere.nii.gz"]}, None),
+        (
+            {"SpatialReference": {"L": f"bids::sub-01/{HERE}", "R": f"bids::sub-03/{GONE}"}},
+            {"SpatialReference": {"L": f"bids::sub-01/{HERE}"}},
+        ),
+        (
+            {"SpatialReference": {"L": [f"sub-01/{HERE}", f"sub-03/{GONE}"], "R": "orig"}},
+            {"SpatialReference": {"L": [f"sub-01/{HERE}"], "R": "orig"}},
+        ),
+        ({"SpatialReference": {"L": f"bids::sub-03/{GONE}"}, "x": 1}, {"x": 1}),
     ],
 )
 def test_references(value: dict[str, Any], left: Any) -> None:
@@ -125,6 +134,9 @@ def test_references_to_what_is_permitted_and_withheld_of_one() -> None:
         value = {"IntendedFor": [way, "func/sub-02_bold.nii.gz"]}
         found = after(value, BOLD.format(2), **anat)
         assert found == {"IntendedFor": ["func/sub-02_bold.nii.gz"]}, way
+        each = {"SpatialReference": {"L": way, "R": "func/sub-02_bold.nii.gz"}}
+        found = after(each, BOLD.format(2), **anat)
+        assert found == {"SpatialReference": {"R": "func/sub-02_bold.nii.gz"}}, way
 
 
 def test_field_maps_by_identifier() -> None:
