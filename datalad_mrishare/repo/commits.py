@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import RepoError
+from .pipes import grouped
 from .process import git, git_text, stream
 from .trees import decode, object_sizes, read_blobs
 
@@ -172,7 +173,7 @@ def read_changes(
     argv = (*begin, "--ignore-submodules=none", *shown)
     feed = (" ".join((oid, *parents)).encode("ascii") + b"\n" for oid, parents in listed)
     at, changes = "", list[Change]()
-    words = iter(stream(argv, repo, feed=_grouped(feed), sep=b"\0", env=ALOOF))
+    words = iter(stream(argv, repo, feed=grouped(feed, 500), sep=b"\0", env=ALOOF))
     for word in words:
         if not word.startswith(b":"):
             if changes:
@@ -188,16 +189,6 @@ def read_changes(
             changes.append(Change(decode(path), modes[-1], oids[-1], tuple(oids[:-1])))
     if changes:
         yield at, changes
-
-
-def _grouped(lines: Iterable[bytes], count: int = 500) -> Iterator[bytes]:
-    group: list[bytes] = []
-    for line in lines:
-        group.append(line)
-        if len(group) >= count:
-            yield b"".join(group)
-            group.clear()
-    yield b"".join(group)
 
 
 def _lines(oids: Iterable[str]) -> bytes:

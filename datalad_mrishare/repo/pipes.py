@@ -19,6 +19,17 @@ _NARROW = 1 << 16
 _NAP = 0.002
 
 
+def grouped(lines: Iterable[bytes], count: int) -> Iterator[bytes]:
+    """The same bytes, ``count`` lines at a time: each piece that is written costs a call."""
+    group: list[bytes] = []
+    for line in lines:
+        group.append(line)
+        if len(group) >= count:
+            yield b"".join(group)
+            group.clear()
+    yield b"".join(group)
+
+
 def talk(
     process: subprocess.Popen[bytes], stdin: bytes, timeout: float | None
 ) -> tuple[bytes, bytes]:

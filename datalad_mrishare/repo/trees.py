@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from .collector import collector_at_rest
 from .keys import key_named
+from .pipes import grouped
 from .process import git, git_text, stream
 from .remembered import WORTHWHILE, recall, remember
 
@@ -166,7 +167,7 @@ def read_blobs(
     argv = ("git", "cat-file", "--batch", "--buffer")
     feed = (encode(oid) + b"\n" for oid in wanted)
     buffer, at = b"", 0
-    for chunk in stream(argv, repo, feed=_grouped(feed), sep=None, env=env):
+    for chunk in stream(argv, repo, feed=grouped(feed, 2000), sep=None, env=env):
         buffer, at = buffer[at:] + chunk, 0
         # OID TYPE SIZE, newline, content, newline; or OID missing
         while (end := buffer.find(b"\n", at)) >= 0:
@@ -195,16 +196,6 @@ def read_directory(repo: Path, commit: str, directory: str) -> Iterator[tuple[st
             paths.setdefault(words[2].decode("ascii"), []).append(decode(path))
     for oid, content in read_blobs(repo, paths):
         yield from ((place, content) for place in paths[oid])
-
-
-def _grouped(lines: Iterable[bytes], count: int = 2000) -> Iterator[bytes]:
-    group: list[bytes] = []
-    for line in lines:
-        group.append(line)
-        if len(group) >= count:
-            yield b"".join(group)
-            group.clear()
-    yield b"".join(group)
 
 
 def write_blobs(repo: Path, contents: Iterable[bytes]) -> list[str]:
