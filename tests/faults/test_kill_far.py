@@ -1,6 +1,7 @@
 """``kill -9`` while publishing to every kind of sibling: here, to git-annex, or over there.
 
-The instants are drawn with a fixed seed that is printed, with what they hit.
+The instants are drawn with a seed that is printed, with what they hit: a fixed one, or
+``$MRISHARE_SEED``.
 """
 
 from __future__ import annotations

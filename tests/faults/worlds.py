@@ -33,7 +33,8 @@ from datalad_mrishare.sharing.siblings import declare
 
 DRIVER = Path(__file__).with_name("killed_publish.py")
 PHASES = "snapshot decide plan preflight take_back transfer check release push event".split()
-SEED = 20260504
+#: other instants for another one
+SEED = int(os.environ.get("MRISHARE_SEED", "20260504"))
 OURS, THEIRS = ("group", "python"), ("annex", "sshd")
 #: kinds whose git half, if any, lies among the content; kinds with the content beside it
 WITHOUT_GIT = ("directory", "rsync", "rsync-here", "s3", "webdav", "files", "crypt")
