@@ -16,17 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import NotTaken, RepoError, SiblingError
+from .address import Address
 from .annexbranch import refresh, remote_configs
 from .checksum import Checked
 from .cloud import CREDENTIALS, CloudPlace, hand_over
-from .contentonly import (
-    connect,
-    git_url,
-    has_git,
-    holds_something,
-    is_content_only,
-    storage_place,
-)
+from .contentonly import connect, git_url, has_git, holds_something
 from .encrypted import check_recipients, is_encrypted, make_remote, recipients, without_cipher
 from .exporting import exported, has_git_half, own_uuid, refuse_strange
 from .filestore import FileStore
@@ -36,7 +30,7 @@ from .locks import sweep_stale_locks
 from .newroot import ANEW, Begun, annex_branch_of, begin_there
 from .process import NEUTRAL, annex, git, git_text
 from .reasons import in_a_line
-from .remotes import Place, place_of
+from .remotes import Place
 from .transfer import note_presence
 from .trees import Entry, read_blobs, read_tree, write_tree
 from .webhalf import must_take_content
@@ -51,39 +45,6 @@ _LEADS_TO = "mrishare.leadsto"
 _FEW = 100
 _UNPACK, _KEEP_PACKED = ("unpack-objects", "-q"), ("index-pack", "--stdin")
 REVOKED_FILE = ".datalad/mrishare/revoked.tsv"
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where a sibling is: its git half, and the special remote that holds its content.
-
-    ``storage`` are the settings of ``git annex initremote`` with ``name`` and ``uuid``, or
-    None when the git half holds the content itself. Storage without a git half has one
-    through git-remote-annex: ``url`` is what a stranger clones.
-    """
-
-    url: str
-    storage: Mapping[str, str] | None = None
-
-    @property
-    def content_only(self) -> bool:
-        """Whether the git half lies in the storage."""
-        return self.storage is not None and is_content_only(self.url)
-
-    @property
-    def of_files(self) -> bool:
-        """Whether files lie there under their own names (``exporttree=yes``)."""
-        return (self.storage or {}).get("exporttree") == "yes"
-
-    def place(self, base: Path) -> Place | None:
-        """The sibling's directory, here or behind ssh; None where there is none."""
-        if self.storage is not None and self.content_only:
-            return storage_place(self.storage, base)
-        return place_of(self.url, base)
-
-    def storage_place(self, base: Path) -> Place | None:
-        """The directory of the special remote; None where it is none or not in one."""
-        return storage_place(self.storage, base) if self.storage else None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..errors import SiblingError
+from ..repo.address import Address
 from ..repo.cloud import CREDENTIALS, CloudPlace, cloud_place, names_a_user
 from ..repo.contentonly import (
     SERVED,
@@ -22,7 +23,6 @@ from ..repo.contentonly import (
     without_secrets,
 )
 from ..repo.encrypted import check_recipients, is_encrypted, make_commands, without_cipher
-from ..repo.release import Address
 from ..repo.remotes import (
     Place,
     Remote,

@@ -21,8 +21,8 @@ from ..consent.values import unknown, words_of
 from ..consent.yamltext import Document, load_yaml
 from ..errors import InputError, SiblingError
 from ..provenance.bids import ENTITIES
+from ..repo.address import Address
 from ..repo.cloud import cloud_place
-from ..repo.release import Address
 from ..repo.transport import REMEDY, read_on_the_way
 from .agreements import Agreement, parse_agreement
 

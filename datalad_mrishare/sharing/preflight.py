@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterator
 from datetime import date
 from pathlib import Path
 
+from ..repo.address import Address
 from ..repo.annexbranch import max_sizes, remote_configs
 from ..repo.contentonly import is_content_only, storage_places
 from ..repo.filestore import FileStore
 from ..repo.keys import key_size
 from ..repo.ownstorage import OwnStorage
-from ..repo.release import Address, ReleaseRepository
+from ..repo.release import ReleaseRepository
 from ..repo.remotes import destinations, place_of, remotes, same_place
 from ..repo.room import filesystem, free_bytes
 from ..repo.store import Store

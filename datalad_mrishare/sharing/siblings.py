@@ -18,6 +18,7 @@ from ..consent.grants import Reach
 from ..consent.yamltext import load_yaml
 from ..errors import InputError, SiblingError
 from ..repo import webhalf
+from ..repo.address import Address
 from ..repo.annexbranch import remote_configs
 from ..repo.contentonly import (
     holds_something,
@@ -27,7 +28,7 @@ from ..repo.githalf import open_half
 from ..repo.locks import lock
 from ..repo.ownstorage import OwnStorage
 from ..repo.process import annex, git
-from ..repo.release import Address, ReleaseRepository
+from ..repo.release import ReleaseRepository
 from ..repo.remotes import (
     Remote,
     refs_at,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ..repo.address import Address
 from ..repo.keys import key_size
 from ..repo.ownstorage import OwnStorage
-from ..repo.release import Address, ReleaseRepository
+from ..repo.release import ReleaseRepository
 from ..repo.worktree import Checkout
 from .policies import SIBLINGS_FILE, Policy, load_policies
 from .registry import read_file_at

@@ -20,10 +20,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..errors import MriShareError
+from ..repo.address import Address
 from ..repo.contentonly import is_content_only
 from ..repo.events import is_registered, read_events
 from ..repo.process import git, git_succeeds, git_text
-from ..repo.release import BRANCH, Address
+from ..repo.release import BRANCH
 from ..repo.remotes import place_of
 from ..repo.ssh import SshPlace
 from ..repo.trees import encode

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from datalad_mrishare.errors import RepoError
-from datalad_mrishare.repo.release import Address, ReleaseRepository
+from datalad_mrishare.repo.address import Address
+from datalad_mrishare.repo.release import ReleaseRepository
 from datalad_mrishare.repo.trees import write_blobs
 
 #: so alike that git stores one as its difference from the other
