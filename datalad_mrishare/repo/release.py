@@ -10,7 +10,7 @@ state of its own: deleted, it is built again from the sibling.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -124,11 +124,10 @@ class ReleaseRepository(FileStore):
         if half and prepare:
             with self._reaching():
                 half.make_neutral(self.name, BRANCH, with_annex=self.address.storage is None)
+        self._go_back()
         if self._leads_to() != self.address.url:  # missing, or the sibling is elsewhere now
             self._build()
         sweep_stale_locks(self.path)
-        if self._former.exists():
-            remove_directory(self._former)
         self.take_back_all()
         self._learn()
         if self.address.storage and is_encrypted(self.address.storage):
@@ -355,11 +354,18 @@ class ReleaseRepository(FileStore):
         return commit
 
     def begin_anew(
-        self, entries: Iterable[tuple[str, str, str]], message: str, pass_fds: Sequence[int] = ()
+        self,
+        entries: Iterable[tuple[str, str, str]],
+        message: str,
+        before: str,
+        done: Callable[[str], None],
+        pass_fds: Sequence[int] = (),
     ) -> Begun:
         """Let the sibling hold this release and no history; see :mod:`.newroot`.
 
-        This repository is built anew after it: its own branches know the old history.
+        This repository is built anew after it: its own branches know the old history. Until
+        then, whatever happens, it knows the release ``before`` (:meth:`begun_from`) and the
+        content that is there. ``done`` is told the new release while that is so.
 
         Raises
         ------
@@ -372,12 +378,21 @@ class ReleaseRepository(FileStore):
         root = git_text(self.path, *words, stdin=message.encode(), env=NEUTRAL)
         keys = self.present() | {e.key for e in read_tree(self.path, root) if e.key}
         logs = annex_branch_of(self.path, keys, NEUTRAL)
+        for name, commit in (("release", root), ("annex", logs), ("before", before)):
+            git(self.path, "update-ref", f"{ANEW}/{name}", commit)
         if self.address.content_only:
-            return self._begin_in_storage(root, logs, pass_fds)
+            self._begin_in_storage(root, done, pass_fds)
+            return Begun(root)
         left = self._begin_in_git(root, logs, pass_fds)
+        done(root)
         self._build()
         self._learn()
         return Begun(root, left)
+
+    def begun_from(self) -> str | None:
+        """The release that was there before a history was begun afresh, until that has ended."""
+        ref = f"{ANEW}/before"
+        return git_text(self.path, "rev-parse", "-q", "--verify", ref, ok=(0, 1)) or None
 
     def _begin_in_git(self, root: str, logs: str, pass_fds: Sequence[int]) -> str:
         """The same for a git repository; why something of the old may be left."""
@@ -401,32 +416,43 @@ class ReleaseRepository(FileStore):
 
     @property
     def _former(self) -> Path:
-        """Where this repository lies while its successor is built; a kill leaves it there."""
+        """Where this repository lies until the sibling has what its successor knows."""
         return self.path.with_name(f".{self.name}.former")
 
-    def _begin_in_storage(self, root: str, logs: str, pass_fds: Sequence[int]) -> Begun:
+    def _go_back(self) -> None:
+        """Take up a former repository that a killed command left.
+
+        It alone knows which content is there once the sibling's branches have been deleted.
+        """
+        if self._former.exists():
+            if self.path.exists():
+                remove_directory(self.path)
+            os.rename(self._former, self.path)
+
+    def _begin_in_storage(
+        self, root: str, done: Callable[[str], None], pass_fds: Sequence[int]
+    ) -> None:
         """The same for storage that has its git half in itself.
 
         A forced push would leave the old bundles there; deleting every branch removes them.
         """
         former = self._former
-        for name, commit in (("release", root), ("annex", logs)):
-            git(self.path, "update-ref", f"{ANEW}/{name}", commit)
         if self._has_git(self.path):
             told = git_text(self.path, "ls-remote", self.name, env=NEUTRAL).splitlines()
-            refs = [line.partition("\t")[2] for line in told]
-            words = ("push", "--quiet", self.name, "--delete", *(r for r in refs if r != "HEAD"))
-            with self._reaching():
-                git(self.path, *words, env=NEUTRAL, timeout=None, pass_fds=pass_fds)
+            refs = [ref for ref in (line.partition("\t")[2] for line in told) if ref != "HEAD"]
+            if refs:  # none where a killed command has done so
+                words = ("push", "--quiet", self.name, "--delete", *refs)
+                with self._reaching():
+                    git(self.path, *words, env=NEUTRAL, timeout=None, pass_fds=pass_fds)
         os.rename(self.path, former)
         self._build()
         heads = (f"+{ANEW}/release:refs/heads/{BRANCH}", f"+{ANEW}/annex:{ANEW}/git-annex")
         git(self.path, "fetch", "--quiet", "--no-tags", str(former), *heads, env=NEUTRAL)
         refresh(self.path, NEUTRAL)
         git(self.path, "update-ref", "-d", f"{ANEW}/git-annex")
-        remove_directory(former)
         self.push(root, pass_fds)
-        return Begun(root)
+        done(root)
+        remove_directory(former)
 
     def push(self, commit: str | None, pass_fds: Sequence[int] = ()) -> None:
         """Push the release (when there is one) and what git-annex knows, both or neither."""

@@ -161,14 +161,23 @@ class Preparation:
 
     @property
     def _begun(self) -> Path:
-        """Says that a run began the history of the sibling afresh and has not come to its end."""
+        """Says that a run began the history of the sibling afresh and has not come to its end.
+
+        It holds the new release once that is there.
+        """
         return self.checkout.ours / f"{self.name}.newroot"
+
+    @property
+    def _is_anew(self) -> bool:
+        """Whether a run that was killed had done so already, and only its event is missing."""
+        return self._begun.exists() and self._begun.read_bytes() == (self.before or "").encode()
 
     @property
     def new_root(self) -> bool:
         """Whether the sibling is to forget what it was before."""
-        asked = self.options.new_root or self._begun.exists()
-        return asked and not self.policy.own and self.before is not None
+        if self.policy.own or self.before is None or self._is_anew:
+            return False
+        return self.options.new_root or self._begun.exists()
 
     # -- looking
 
@@ -233,6 +242,8 @@ class Preparation:
             self.state = take_snapshot(self.checkout, basis)
             opened()
         self.before = self.store.released()
+        if isinstance(self.store, ReleaseRepository) and self._begun.exists():
+            self.before = self.store.begun_from() or self.before
 
     def _look_there(self) -> tuple[set[str], dict[str, bool]]:
         """The keys that are there, and those about which the log is wrong."""

@@ -279,10 +279,17 @@ class Publication(Preparation):
         carried to its end by the next one.
         """
         assert self.tree is not None and isinstance(self.store, ReleaseRepository)
+        assert self.before is not None
         forgotten = self._releases()
         write_file(self._begun, b"")
         self.journal.add(())
-        begun = self.store.begin_anew(self._entries(), self.tree.message, (self.lock_fd,))
+        begun = self.store.begin_anew(
+            self._entries(),
+            self.tree.message,
+            self.before,
+            lambda commit: write_file(self._begun, commit.encode()),
+            (self.lock_fd,),
+        )
         self.pushed = begun.commit
         files = len(self.tree.taken) + len(self.tree.written)
         yield PushedReport(begun.commit, True, files)

@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
 from builders import annexed, run
 from leaks import scanner
-from mirrors import TODAY, add_path, add_ria, bare, consent, keys_of, locations, told
+from mirrors import add_path, add_ria, bare, consent, keys_of, locations, told
 from servers.p2phttp import P2pHttp
 from servers.ssh import Sshd
 from siblings.test_p2phttp import by_https
@@ -268,15 +269,26 @@ for report in reports:
 """
 
 
+def killed(dataset: Path, owner: str, name: str, when: str) -> None:
+    """``--new-root``, killed before or after a call."""
+    argv = [sys.executable, "-c", KILLER, str(dataset), owner, name, when, str(date.today())]
+    done = subprocess.run(argv, capture_output=True, check=False)
+    assert done.returncode == -9, done.stderr.decode()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "owner", "name", "when"),
     [
         ("path", "repository", "_push_refs", "after"),
         ("path", "release", "begin_there", "after"),
+        ("path", "repository", "_build", "after"),
         ("path", "run", "event", "before"),
         ("directory", "repository", "_build", "before"),
+        ("directory", "repository", "_build", "after"),
         ("directory", "repository", "push", "before"),
+        ("directory", "repository", "push", "after"),
+        ("directory", "run", "event", "before"),
     ],
 )
 def test_killed_at_any_instant_it_is_carried_to_its_end(
@@ -284,12 +296,38 @@ def test_killed_at_any_instant_it_is_carried_to_its_end(
 ) -> None:
     place = ADD[kind](registered)
     gone = erased(registered)
-    argv = [sys.executable, "-c", KILLER, str(registered), owner, name, when, TODAY.isoformat()]
-    killed = subprocess.run(argv, capture_output=True, check=False)
-    assert killed.returncode == -9, killed.stderr.decode()
-    told(registered)  # a plain one
+    day = "{0.year}.{0.month}.{0.day}".format(date.today())
+    killed(registered, owner, name, when)
+    done = told(registered)  # a plain one
     is_anew(registered, place, gone)
     assert not [p for p in os.listdir(registered / ".git/mrishare") if p.startswith(".mir")]
+    event = json.loads(run(registered, "git", "show", f"HEAD:{done[-1]['event']}"))
+    assert event["new_root"] is True
+    # and it says of itself what it would have said: it is the third
+    clone = clone_of(registered, "said")
+    changes = (clone / "CHANGES").read_text()
+    version, _, rest = changes.partition(" ")
+    assert "  - The history starts here" in rest.splitlines()[1]
+    assert len([line for line in changes.splitlines() if line.startswith("20")]) == 1, changes
+    assert version.split(".")[:3] != day.split(".") or version == f"{day}.3"
+    about = json.loads((clone / "dataset_description.json").read_text())
+    assert about["DatasetVersion"] == version
+    assert told(registered)[-1]["status"] == "notneeded"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_who_withdraws_after_the_kill_is_taken_back(registered: Path, when: str) -> None:
+    """What is there is known all the time, also while no branch there tells of it."""
+    place = directory(registered)
+    erased(registered)
+    killed(registered, "repository", "_build", when)
+    consent(registered, ("sub-03", "given"), ("sub-01", "withdrawn", "erase"))
+    told(registered)
+    theirs = {p.name for p in place.rglob("*") if p.is_file()}
+    assert not theirs & keys_of(registered, "sub-01/")
+    assert keys_of(registered, "sub-03/") <= theirs
+    assert scanner.scan(place, [GONE, "sub-01"]) == {}
 
 
 @pytest.mark.slow

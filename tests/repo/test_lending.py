@@ -41,10 +41,10 @@ def thing(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def elsewhere() -> Iterator[Path]:
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
     """A directory on another file system."""
     for place in ("/dev/shm", "/var/tmp", "/run"):
-        if os.path.isdir(place) and os.stat(place).st_dev != os.stat(tempfile.gettempdir()).st_dev:
+        if os.path.isdir(place) and os.stat(place).st_dev != tmp_path.stat().st_dev:
             try:
                 path = Path(tempfile.mkdtemp(dir=place))
             except OSError:
