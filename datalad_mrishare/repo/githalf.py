@@ -17,6 +17,7 @@ from pathlib import Path
 from ..errors import SiblingError
 from .annexbranch import _log_names
 from .cloud import CloudPlace
+from .halfway import mark, mend
 from .locks import sweep_stale_locks
 from .process import NEUTRAL, annex, git, git_succeeds, git_text
 from .remotes import Place
@@ -78,7 +79,7 @@ class GitHalf:
         store, whose storage is a special remote).
         """
         path = self.path
-        sweep_stale_locks(self.gitdir)
+        self._tidy()
         # what holds our own commits only is ours, and stays
         if not self.neutral() and not self.contents():
             _unmake_annex(self)
@@ -91,6 +92,14 @@ class GitHalf:
         if with_annex and not self.annexed():
             annex(path, "init", name, env=NEUTRAL)
 
+    def _tidy(self) -> None:
+        """Take away what a killed command left, and go on from where it was."""
+        if not self.bare:
+            mark(self.gitdir)
+        sweep_stale_locks(self.gitdir)
+        if not self.bare:
+            mend(self.path)
+
     def _configure(self, variable: str, value: str) -> None:
         """Set it unless it is so: a full disk is no reason not to take something back."""
         if git_text(self.path, "config", "--local", variable, ok=(0, 1)) != value:
@@ -100,7 +109,7 @@ class GitHalf:
         self, name: str, branch: str, *, with_annex: bool, env: Mapping[str, str]
     ) -> bool:
         """Prepare it as own storage; return whether it has become an annex by that."""
-        sweep_stale_locks(self.gitdir)
+        self._tidy()
         if self.bare and not any(r.startswith("refs/heads/") for r in self.refs()):
             git(self.path, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
         if not with_annex or self.annexed():

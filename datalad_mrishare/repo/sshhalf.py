@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from ..errors import SiblingError
+from .halfway import MEND
 from .process import NEUTRAL
 from .ssh import GO_THERE, SshPlace
 
@@ -30,6 +31,11 @@ command -v git-annex >/dev/null && command -v git-annex-shell >/dev/null && echo
 find "$gitdir"/*.lock "$gitdir"/annex/*.lock "$gitdir/refs" 2>/dev/null \
     -name '*.lock' -type f -mmin +10 | head -n 1 | sed 's/^/stale /'
 echo "bare $(git rev-parse --is-bare-repository)"
+if [ "$gitdir" != "$here" ]; then
+    last="$(git rev-parse -q --verify HEAD || git hash-object -t tree --stdin </dev/null)"
+    [ ! -e "$gitdir/mrishare-halfway" ] && git diff-index --quiet --cached "$last" -- ||
+        echo "halfway -"
+fi
 echo "head $(git symbolic-ref -q HEAD)"
 echo "uuid $(git config --local annex.uuid)"
 echo "name $(git config --local user.name)"
@@ -74,7 +80,9 @@ held="$(ls -l /proc/[0-9]*/fd 2>/dev/null | sed -n 's/.* -> //p')"
 find "$gitdir"/*.lock "$gitdir"/annex/*.lock "$gitdir/refs" 2>/dev/null \
     -name '*.lock' -type f -mmin +10 | while IFS= read -r file; do
     [ -O "$file" ] || continue
-    printf '%s\n' "$held" | grep -q -x -F -e "$file" || rm -f "$file"
+    printf '%s\n' "$held" | grep -q -x -F -e "$file" && continue
+    [ "$file" != "$gitdir/index.lock" ] || : > "$gitdir/mrishare-halfway"
+    rm -f "$file"
 done
 """
 )
@@ -222,9 +230,11 @@ class SshHalf:
         return bool(annex)
 
     def _sweep(self) -> None:
-        """Remove stale locks, as on a path; a look has told whether there are any."""
+        """Take away what a killed command left; a look has told whether there is anything."""
         if "stale" in self._seen:
             self.place.run(_SWEEP, self.place.path)
+        if not self.bare and not {"stale", "halfway"}.isdisjoint(self._seen):
+            self.place.run(MEND, self.place.path, timeout=3600)
 
     def _on_branch(self, branch: str) -> bool:
         ref = f"refs/heads/{branch}"

@@ -43,6 +43,11 @@ _ROOM_FOR_GIT = 10_000_000
 SILENCE = 600.0
 #: seconds for which a host that answered is not asked again
 _ANSWERED = 10.0
+#: what to do about a working tree that git does not bring up to date (receive.denyCurrentBranch)
+_CHANGED = (
+    "Somebody changed files there: `git status` in that repository names them; save what is wanted"
+    " elsewhere, type `git reset --hard` there, then run this again"
+)
 
 
 class Store(ABC):
@@ -365,7 +370,8 @@ class Store(ABC):
             done = complete(argv, self.repo, env=self.env, timeout=None, pass_fds=pass_fds)
             if done.returncode:
                 failed = failure(argv, self.repo, done.returncode, done.stderr)
-                raise self._full(failed.what) or NotTaken(failed.what, remedy=failed.remedy)
+                remedy = _CHANGED if b"Working directory has" in done.stderr else failed.remedy
+                raise self._full(failed.what) or NotTaken(failed.what, remedy=remedy)
         return done.stderr.decode("utf-8", "replace")
 
     def _full(self, reason: str) -> NotTaken | None:
