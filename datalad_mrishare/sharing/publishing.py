@@ -118,7 +118,10 @@ class Publication(Preparation):
                     failed[moved.key] = moved.note
         begun = {*self.journal.read(), *self.unfinished.read()}
         unfinished = Unfinished(self.store, self.policy.own, self.verdicts)
-        parts, kept = unfinished.take_back(begun, self.present, (self.lock_fd,))
+        found = unfinished.parts()
+        if found:
+            self.journal.add(())  # so that a killed run has its event, too
+        parts, kept = unfinished.take_back(found, begun, self.present, (self.lock_fd,))
         self.parts, self.failed_drops = len(parts), failed | kept
         if plan.take_back or parts or kept:
             paths, freed = back.paths(self.dropped), plan.freed

@@ -125,10 +125,25 @@ class Unfinished:
     own: bool
     verdicts: Sequence[Verdict]
 
+    def parts(self) -> list[Leftover]:
+        """Parts of what may not be there.
+
+        Raises
+        ------
+        SiblingError
+            When the sibling cannot be reached.
+        """
+        paths = (v.facts.path for v in self.verdicts)
+        return [part for part in self.store.left_over(paths) if not self._may_stay(part.key)]
+
     def take_back(
-        self, begun: Collection[str], present: Collection[str], pass_fds: Sequence[int]
+        self,
+        parts: Sequence[Leftover],
+        begun: Collection[str],
+        present: Collection[str],
+        pass_fds: Sequence[int],
     ) -> tuple[list[Leftover], Failed]:
-        """Remove parts of what may not be there; what was removed, and what was not.
+        """Remove ``parts``; what was removed, and what was not.
 
         ``begun`` are keys whose transfer is not known to have ended. Those that are kept in
         several objects have whole ones there, which only git-annex can tell from others.
@@ -142,10 +157,8 @@ class Unfinished:
         if self.store.in_chunks():
             asked = [k for k in begun if k not in present and not self._may_stay(k)]
             failed = {m.key: m.note for m in self.store.drop(asked, pass_fds) if not m.ok}
-        paths = (v.facts.path for v in self.verdicts)
-        found = [part for part in self.store.left_over(paths) if not self._may_stay(part.key)]
-        kept = self.store.remove_left_over(found)
-        return [part for part in found if part.name not in kept], failed | kept
+        kept = self.store.remove_left_over(parts)
+        return [part for part in parts if part.name not in kept], failed | kept
 
     def _may_stay(self, key: str | None) -> bool:
         """Whether a transfer of ``key`` may go on there; None is what nobody can tell of."""

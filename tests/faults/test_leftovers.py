@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from builders import copy_dataset, run
 from datalad.api import mrishare_verify
-from faults.worlds import World, side_by_side
+from faults.worlds import DRIVER, World, side_by_side
 from mirrors import consent, keys_of, told
 from servers.gpg import Keys
 from servers.ssh import Sshd
@@ -118,6 +120,29 @@ def they_go(worlds: dict[str, World]) -> None:
 @pytest.mark.slow
 def test_it_goes_when_its_participant_withdraws(tmp_path: Path, registered_template: Path) -> None:
     they_go(siblings(tmp_path, registered_template, ["path", "files"]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", ["after:take_back", "before:event"])
+def test_killed_when_only_parts_went(tmp_path: Path, registered_template: Path, point: str) -> None:
+    """The next run writes an event, and commits the one that was only written."""
+    (world,) = siblings(tmp_path, registered_template, ["directory"]).values()
+    consent(world.dataset, ("sub-02", "withdrawn"))
+    told(world.dataset, "directory")
+    leave(world, LINK)
+    log = [str(tmp_path / "log"), point, "group"]
+    argv = [sys.executable, str(DRIVER), str(world.dataset), "directory", *log]
+    done = subprocess.run(argv, capture_output=True, start_new_session=True, check=False)
+    assert done.returncode == -9 and parts(world) == set(), done.stderr.decode()
+    events = world.dataset / ".datalad/mrishare/events"
+    before = {path.name for path in events.glob("*published*")}
+    written = "20260504T000000.000000Z-0780-published-directory.json"
+    (events / written).write_text("{}\n")
+    told(world.dataset, "directory")
+    after = {path.name for path in events.glob("*published*")}
+    assert written in after and len(after - before) == 2
+    assert run(world.dataset, "git", "status", "--porcelain") == ""
+    assert told(world.dataset, "directory")[-1]["status"] == "notneeded"
 
 
 @pytest.mark.slow
