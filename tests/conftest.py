@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +78,7 @@ def pytest_configure() -> None:
         PATH=os.pathsep.join((*first, os.environ["PATH"])),
         TZ="UTC",
     )
+    time.tzset()
 
 
 def pytest_collection_finish() -> None:

@@ -111,17 +111,17 @@ def test_several_people_and_several_paths(registered: Path, unlocked: bool) -> N
     if unlocked:
         run(registered, "git", "annex", "unlock", "--quiet", "derivatives", BOLD)
     run(registered, "git", "commit", "--quiet", "-am", "group")
-    consent(registered, given("sub-01") + given("sub-02", until="2030-01-01"))
+    consent(registered, given("sub-01") + given("sub-02", until="2999-01-01"))
     assert metadata(registered, both)["mrishare-participant"] == ["sub-01", "sub-02", "sub-03"]
     assert metadata(registered, both)["mrishare-reach"] == ["own"]
-    consent(registered, given("sub-03", until="2029-01-01"))
+    consent(registered, given("sub-03", until="2998-01-01"))
     assert metadata(registered, copy)["mrishare-reach"] == ["registered"]
-    assert metadata(registered, copy)["mrishare-until"] == ["2029-01-01"]
+    assert metadata(registered, copy)["mrishare-until"] == ["2998-01-01"]
     assert metadata(registered, BOLD)["mrishare-participant"] == ["sub-01"]
 
 
 def test_keys_read_back_say_what_the_registry_says(registered: Path) -> None:
-    consent(registered, given("sub-01") + given("sub-02", until="2030-01-01"))
+    consent(registered, given("sub-01") + given("sub-02", until="2999-01-01"))
     consent(registered, "sub-03\trefused\tn/a\t2026-01-01\tn/a\n")
     checkout = Checkout(registered)
     state = take_snapshot(checkout)

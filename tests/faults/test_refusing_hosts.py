@@ -137,13 +137,14 @@ def test_refused_where_only_git_can_look(
     p2phttps.log_in(READER)
     assert who in errors(registered, "https", "near")["https"]
     p2phttps.log_in()
-    monkeypatch.setattr(store, "SILENCE", 3.0)
-    monkeypatch.setattr(webhalf, "PATIENCE", 3.0)
-    os.kill(p2phttps.pid, signal.SIGSTOP)
-    try:
-        said = errors(registered, "https", "near")["https"]
-    finally:
-        os.kill(p2phttps.pid, signal.SIGCONT)
+    with monkeypatch.context() as brief:
+        brief.setattr(store, "SILENCE", 3.0)
+        brief.setattr(webhalf, "PATIENCE", 3.0)
+        os.kill(p2phttps.pid, signal.SIGSTOP)
+        try:
+            said = errors(registered, "https", "near")["https"]
+        finally:
+            os.kill(p2phttps.pid, signal.SIGCONT)
     assert who in said and "3 seconds" in said
     assert keys_at(kind.sibling) == set()
     told(registered, ["https", "near"])

@@ -56,8 +56,9 @@ def add(dataset: Path, sshd: Sshd, kind: str) -> Path:
 
 def held(place: Path) -> set[str]:
     """Keys that lie there."""
-    found = (p.name for p in place.rglob("SHA256E-*") if p.is_file())
-    return {name for name in found if not name.endswith((".log", ".lck"))}
+    # unlike glob it heeds no directory that goes away meanwhile
+    found = (name for _, _, names in os.walk(place) for name in names)
+    return {n for n in found if n.startswith("SHA256E-") and not n.endswith((".log", ".lck"))}
 
 
 def sessions(sshd: Sshd) -> list[int]:
@@ -66,9 +67,13 @@ def sessions(sshd: Sshd) -> list[int]:
 
 def silence(sshd: Sshd) -> None:
     """Nothing there answers any more; connections stay open."""
-    for pid in (sshd.pid, *sessions(sshd)):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGSTOP)
+    os.kill(sshd.pid, signal.SIGSTOP)
+    stopped: set[int] = set()
+    while new := {*sessions(sshd)} - stopped:  # one may just have begun
+        for pid in new:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+        stopped |= new
 
 
 def hang_up(sshd: Sshd) -> None:
@@ -82,7 +87,7 @@ def reading(sshd: Sshd) -> bool:
     """Whether DataLad's part of a RIA store has a shell there, from which it reads."""
     for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            words = cmdline.read_bytes().decode().split("\0")
+            words = cmdline.read_bytes().decode(errors="replace").split("\0")
             ours = f"{sshd.bin.parent}/" in " ".join(words) and words[0].endswith("/ssh")
             if ours and "datalad/sockets" in " ".join(words) and "-fN" not in words:
                 return True

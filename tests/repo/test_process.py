@@ -125,7 +125,7 @@ def test_silence_counts_from_when_we_are_not_at_work(tmp_path: Path) -> None:
     def fed() -> Iterator[bytes]:
         yield b"one\n"
         at_work.set()
-        time.sleep(5)
+        time.sleep(3.5)
         at_work.clear()
         yield b"two\n"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -18,11 +19,20 @@ HOST = "127.0.0.1"
 PATIENCE = 20.0
 
 
+#: below those that the system gives to whoever asks for any, each worker in another place
+_FIRST, _PORTS = 12000, 20000
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_NEXT = itertools.count(os.getpid() + 2500 * _WORKER)
+
+
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and that nobody is given who does not name it."""
+    while True:
+        port = _FIRST + next(_NEXT) % _PORTS
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((HOST, port))
+            return port
 
 
 def answers(port: int, greeting: bytes = b"") -> bool:
@@ -87,8 +97,8 @@ class Server:
                 **kwargs,  # type: ignore[call-overload]
             )
         process = self._process
-        wait_until(lambda: process.poll() is not None or self._ready())
-        if process.poll() is None and self._ready():
+        answers = wait_until(lambda: process.poll() is not None or self._ready())
+        if answers and process.poll() is None:
             return
         self.end(signal.SIGKILL)
         said = self.log.read_text(errors="replace")
