@@ -39,8 +39,9 @@ class GitHalf:
         return dict(line.split(" ", 1) for line in raw.splitlines())
 
     def annexed(self) -> bool:
-        """Whether git-annex has been initialised there."""
-        return git_succeeds(self.path, "config", "--local", "annex.uuid")
+        """Whether git-annex has been initialised there, to the end."""
+        # the last that is written, also where a kill left the uuid alone
+        return git_succeeds(self.path, "config", "--local", "annex.version")
 
     def contents(self) -> list[str]:
         """What makes it not empty, in words; an empty list when it is."""

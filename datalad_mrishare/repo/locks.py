@@ -62,8 +62,7 @@ def sweep_stale_locks(gitdir: Path) -> list[Path]:
     git keeps a lock file open while it writes it; after a kill it stays behind and blocks
     every later command. Call this only while holding our own lock on the repository.
     """
-    places = [gitdir.glob("*.lock"), gitdir.glob("refs/**/*.lock"), gitdir.glob("annex/*.lock")]
-    left = [p for place in places for p in place if p.is_file()]
+    left = _locks(gitdir)
     if not left:
         return []
     if not Path("/proc/self/fd").exists():  # we cannot tell whose they are
@@ -81,10 +80,16 @@ def sweep_after_kill(gitdir: Path, worktree: Path) -> list[Path]:
 
     ``git commit`` closes its lock and keeps it while its editor is open.
     """
-    if _git_runs_in(worktree):
-        return []
     sweep_handed_over(gitdir, worktree)
+    if not _locks(gitdir) or _git_runs_in(worktree):
+        return []
     return sweep_stale_locks(gitdir)
+
+
+def _locks(gitdir: Path) -> list[Path]:
+    """Files by which a git, living or killed, keeps others away."""
+    names = ("*.lock", "packed-refs.new", "refs/**/*.lock", "annex/*.lock")
+    return [path for name in names for path in gitdir.glob(name) if path.is_file()]
 
 
 def sweep_handed_over(gitdir: Path, worktree: Path) -> None:

@@ -28,8 +28,8 @@ here="$(pwd -P)"
 [ "$gitdir" = "$here" ] || [ "${gitdir%/*}" = "$here" ] || { echo "around $gitdir"; return 0; }
 [ -w "$gitdir" ] || echo "readonly -"
 command -v git-annex >/dev/null && command -v git-annex-shell >/dev/null && echo "program -"
-find "$gitdir"/*.lock "$gitdir"/annex/*.lock "$gitdir/refs" 2>/dev/null \
-    -name '*.lock' -type f -mmin +10 | head -n 1 | sed 's/^/stale /'
+find "$gitdir"/*.lock "$gitdir"/packed-refs.new "$gitdir"/annex/*.lock "$gitdir/refs" 2>/dev/null \
+    \( -name '*.lock' -o -name packed-refs.new \) -type f -mmin +10 | head -n 1 | sed 's/^/stale /'
 echo "bare $(git rev-parse --is-bare-repository)"
 if [ "$gitdir" != "$here" ]; then
     last="$(git rev-parse -q --verify HEAD || git hash-object -t tree --stdin </dev/null)"
@@ -37,7 +37,7 @@ if [ "$gitdir" != "$here" ]; then
         echo "halfway -"
 fi
 echo "head $(git symbolic-ref -q HEAD)"
-echo "uuid $(git config --local annex.uuid)"
+echo "version $(git config --local annex.version)"
 echo "name $(git config --local user.name)"
 echo "mail $(git config --local user.email)"
 git for-each-ref --format='ref %(refname)'
@@ -77,8 +77,8 @@ for process in /proc/[0-9]*; do
 done
 held="$(ls -l /proc/[0-9]*/fd 2>/dev/null | sed -n 's/.* -> //p')"
 [ -n "$held" ] || return 0
-find "$gitdir"/*.lock "$gitdir"/annex/*.lock "$gitdir/refs" 2>/dev/null \
-    -name '*.lock' -type f -mmin +10 | while IFS= read -r file; do
+find "$gitdir"/*.lock "$gitdir"/packed-refs.new "$gitdir"/annex/*.lock "$gitdir/refs" 2>/dev/null \
+    \( -name '*.lock' -o -name packed-refs.new \) -type f -mmin +10 | while IFS= read -r file; do
     [ -O "$file" ] || continue
     printf '%s\n' "$held" | grep -q -x -F -e "$file" && continue
     [ "$file" != "$gitdir/index.lock" ] || : > "$gitdir/mrishare-halfway"
@@ -115,7 +115,7 @@ fi
 if [ -n "$2" ] && ! git rev-parse -q --verify "refs/heads/$2" >/dev/null; then
     git symbolic-ref HEAD "refs/heads/$2"
 fi
-if [ -n "$3" ] && ! git config --local annex.uuid >/dev/null; then
+if [ -n "$3" ] && ! git config --local annex.version >/dev/null; then
     git annex init "$3" >/dev/null
 fi
 """
@@ -170,8 +170,8 @@ class SshHalf:
         return self._seen.get("ref", [])
 
     def annexed(self) -> bool:
-        """Whether git-annex has been initialised there."""
-        return bool(self._value("uuid"))
+        """Whether git-annex has been initialised there, to the end."""
+        return bool(self._value("version"))
 
     def _value(self, word: str) -> str:
         return self._seen.get(word, [""])[0]

@@ -23,7 +23,6 @@ from ..consent.resolution import Resolver
 from ..errors import NotTaken, Refused
 from ..repo.history import count_commits
 from ..repo.journal import Journal
-from ..repo.locks import sweep_after_kill
 from ..repo.process import meanwhile
 from ..repo.release import REVOKED_FILE, ReleaseRepository
 from ..repo.trees import Entry, decode, read_blobs
@@ -223,8 +222,6 @@ class Preparation:
 
     def snapshot(self) -> None:
         """Read the dataset, and open the sibling."""
-        if self.journal.exists():
-            sweep_after_kill(self.checkout.gitdir, self.checkout.path)
         basis = self.basis or read_basis(self.checkout)
         siblings = read_file_at(self.checkout, basis.commit, SIBLINGS_FILE) or b""
         self.policy: Policy = policy_of(

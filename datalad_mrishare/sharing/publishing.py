@@ -20,7 +20,7 @@ from ..errors import NotTaken
 from ..repo.collector import collector_at_rest
 from ..repo.events import event_file, left_behind, only_events
 from ..repo.keys import key_size
-from ..repo.locks import lock, sweep_handed_over
+from ..repo.locks import lock, sweep_after_kill, sweep_handed_over
 from ..repo.ownstorage import OwnStorage
 from ..repo.process import git_text
 from ..repo.release import ReleaseRepository
@@ -71,6 +71,7 @@ class Publication(Preparation):
         locked = lock(self.checkout.ours / f"{self.name}.lock", f"sibling '{self.name}'")
         with locked as fd, self.at_an_end():
             self.lock_fd = fd
+            sweep_after_kill(self.checkout.gitdir, self.checkout.path)
             if (told := self.told_before()) is not None:
                 yield SameReport(told)
                 return
@@ -116,7 +117,7 @@ class Publication(Preparation):
                     self.dropped.append(moved.key)
                 else:
                     failed[moved.key] = moved.note
-        begun = {*self.journal.read(), *self.unfinished.read()}
+        begun = self._begun_keys()
         unfinished = Unfinished(self.store, self.policy.own, self.verdicts)
         found = unfinished.parts()
         if found:
@@ -316,7 +317,7 @@ class Publication(Preparation):
                 self.store.push(commit, (self.lock_fd,))
             # git-annex may have been killed while this run survived
             sweep_handed_over(self.checkout.gitdir, self.checkout.path)
-            self.unfinished.replace([k for k in self.failed if k not in self.arrived])
+            self.unfinished.replace(sorted(self._left_unfinished()))
             if not self.not_taken:  # what arrived is asked for again, should our logs be lost
                 self.journal.remove()
                 self._begun.unlink(missing_ok=True)
@@ -325,6 +326,16 @@ class Publication(Preparation):
         unseen = self.the_plan.keys_to_send() if self.not_taken else ()
         failed = frozenset((*(self.failed.keys() - self._there()), *unseen))
         return SummaryReport(self.the_plan, changed, not self._waiting(), False, path, failed)
+
+    def _begun_keys(self) -> set[str]:
+        """Keys of whose transfer nobody knows that it came to its end."""
+        return {*self.journal.read(), *self.unfinished.read()}
+
+    def _left_unfinished(self) -> set[str]:
+        """Those of them, after this run, of which something may still lie there."""
+        begun = (self._begun_keys() | self.failed.keys()) - self._there()
+        unfinished = Unfinished(self.store, self.policy.own, self.verdicts)
+        return {key for key in begun if unfinished.may_stay(key) or key in self.failed_drops}
 
     def _waiting(self) -> bool:
         absent = any(u.absent for u in self.the_plan.units)

@@ -134,7 +134,7 @@ class Unfinished:
             When the sibling cannot be reached.
         """
         paths = (v.facts.path for v in self.verdicts)
-        return [part for part in self.store.left_over(paths) if not self._may_stay(part.key)]
+        return [part for part in self.store.left_over(paths) if not self.may_stay(part.key)]
 
     def take_back(
         self,
@@ -155,12 +155,12 @@ class Unfinished:
         """
         failed: Failed = {}
         if self.store.in_chunks():
-            asked = [k for k in begun if k not in present and not self._may_stay(k)]
+            asked = [k for k in begun if k not in present and not self.may_stay(k)]
             failed = {m.key: m.note for m in self.store.drop(asked, pass_fds) if not m.ok}
         kept = self.store.remove_left_over(parts)
         return [part for part in parts if part.name not in kept], failed | kept
 
-    def _may_stay(self, key: str | None) -> bool:
+    def may_stay(self, key: str | None) -> bool:
         """Whether a transfer of ``key`` may go on there; None is what nobody can tell of."""
         if key is None:
             return False

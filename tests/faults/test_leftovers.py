@@ -213,8 +213,14 @@ def test_nothing_is_followed_or_guessed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_whole_chunks_of_what_was_not_finished(registered: Path, tmp_path: Path) -> None:
-    """git-annex finds all chunks of a key, and does not tell that there are any."""
+@pytest.mark.parametrize("waited", [False, True])
+def test_whole_chunks_of_what_was_not_finished(
+    registered: Path, tmp_path: Path, waited: bool
+) -> None:
+    """git-annex finds all chunks of a key, and does not tell that there are any.
+
+    They are known as long as they may be there, also when runs came that did not go on with it.
+    """
     (tmp_path / "mir").mkdir()
     words = ("type=directory", f"directory={tmp_path}/mir", "encryption=none", "chunk=5kB")
     run(registered, "git", "annex", "initremote", "mir", *words)
@@ -235,7 +241,13 @@ def test_whole_chunks_of_what_was_not_finished(registered: Path, tmp_path: Path)
     last.unlink()
     uuid = run(registered, "git", "config", "remote.mir.annex-uuid").strip()
     run(registered, "git", "annex", "setpresentkey", key, uuid, "0")
-    (registered / ".git/mrishare/mir.unfinished").write_text(json.dumps([key]))
+    if waited:
+        (registered / ".git/mrishare/mir.journal").write_text(json.dumps([key]))
+        told(registered, select={"sub": ["01"]})
+        told(registered, select={"sub": ["01"]})
+        assert chunks() != []
+    else:
+        (registered / ".git/mrishare/mir.unfinished").write_text(json.dumps([key]))
     consent(registered, ("sub-02", "withdrawn", "erase"))
     told(registered)
     assert chunks() == []
