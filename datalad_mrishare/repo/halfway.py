@@ -4,8 +4,9 @@
 before it moves the branch (``receive.denyCurrentBranch=updateInstead``). Killed in between it
 leaves files of both releases, and takes them ever after for changes of somebody who works there.
 
-What lies there is only touched when a lock or an index says that git was killed at it, and when the
-repository knows the content of every file: then nothing can be lost.
+What lies there is only touched when a lock or an index says that git was killed at it, when nobody
+has added anything to the index, and when the repository knows the content of every file: then
+nothing can be lost.
 """
 
 from __future__ import annotations
@@ -27,15 +28,16 @@ cd "$place" || return 0
 gitdir="$(cd "$(git rev-parse --absolute-git-dir)" && pwd -P)"
 [ ! -e "$gitdir/index.lock" ] || return 0
 mark="$gitdir/mrishare-halfway"
-if [ ! -e "$mark" ]; then
-    # the index was written, the branch not: it is that of a commit that nothing leads to
-    head="$(git rev-parse -q --verify HEAD || git hash-object -t tree --stdin </dev/null)"
-    ! git diff-index --quiet --cached "$head" -- || return 0
-    tree="$(git write-tree)" || return 0
-    git cat-file --batch-all-objects --batch-check='%(objecttype) %(objectname)' |
-        sed -n 's/^commit //p' | git log --no-walk --stdin --format=%T |
-        grep -q -x -e "$tree" || return 0
-    ! git log --all --format=%T | grep -q -x -e "$tree" || return 0
+head="$(git rev-parse -q --verify HEAD || git hash-object -t tree --stdin </dev/null)"
+if git diff-index --quiet --cached "$head" --; then
+    [ -e "$mark" ] || return 0
+else
+    # the index was written, the branch not: it is that of a commit that nothing leads to;
+    # any other is what somebody has added there
+    tree="$(git write-tree)" && git cat-file --batch-all-objects \
+        --batch-check='%(objecttype) %(objectname)' | sed -n 's/^commit //p' |
+        git log --no-walk --stdin --format=%T | grep -q -x -e "$tree" &&
+        ! git log --all --format=%T | grep -q -x -e "$tree" || { rm -f "$mark"; return 0; }
     : > "$mark"
 fi
 # what of it the repository does not know would have to be written

@@ -15,19 +15,22 @@ from datalad_mrishare.repo.worktree import Checkout
 from datalad_mrishare.sharing.siblings import declare
 
 
-@pytest.mark.parametrize("policy", ["institution", pytest.param("backup", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("far", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_an_annex_that_has_no_more_than_a_uuid(
-    request: pytest.FixtureRequest, registered: Path, tmp_path: Path, policy: str, far: bool
-) -> None:
-    """git-annex was killed while it made one of the sibling."""
+@pytest.fixture(params=["path", pytest.param("ssh", marks=pytest.mark.slow)])
+def place(request: pytest.FixtureRequest, registered: Path, tmp_path: Path) -> Path:
+    """A bare repository that is a remote, to which sub-01 may go."""
     place, url = tmp_path / "mir.git", str(tmp_path / "mir.git")
-    if far:
+    if request.param == "ssh":
         sshd: Sshd = request.getfixturevalue("sshd")
         place, url = sshd.root / "mir.git", sshd.url("mir.git")
     bare(place)
     run(registered, "git", "remote", "add", "mir", url)
     consent(registered, ("sub-01", "given"))
+    return place
+
+
+@pytest.mark.parametrize("policy", ["institution", pytest.param("backup", marks=pytest.mark.slow)])
+def test_an_annex_that_has_no_more_than_a_uuid(registered: Path, place: Path, policy: str) -> None:
+    """git-annex was killed while it made one of the sibling."""
     declare(Checkout(registered), "mir", policy)
     for variable in ("annex.uuid", "annex.version"):
         run(place, "git", "config", "--unset-all", variable, ok=(0, 5))
@@ -51,18 +54,8 @@ def test_locks_here_before_anything_was_begun(registered: Path, tmp_path: Path, 
     assert not (registered / ".git" / name).exists()
 
 
-@pytest.mark.parametrize("far", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_a_pack_of_refs_at_the_sibling(
-    request: pytest.FixtureRequest, registered: Path, tmp_path: Path, far: bool
-) -> None:
+def test_a_pack_of_refs_at_the_sibling(registered: Path, place: Path) -> None:
     """git gc was killed there; git says that the file exists, ever after."""
-    place, url = tmp_path / "mir.git", str(tmp_path / "mir.git")
-    if far:
-        sshd: Sshd = request.getfixturevalue("sshd")
-        place, url = sshd.root / "mir.git", sshd.url("mir.git")
-    bare(place)
-    run(registered, "git", "remote", "add", "mir", url)
-    consent(registered, ("sub-01", "given"))
     declare(Checkout(registered), "mir", "institution")
     told(registered)
     (place / "packed-refs.new").touch()

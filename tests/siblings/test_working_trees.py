@@ -106,7 +106,10 @@ def test_what_somebody_changed_there_stays(registered: Path, sibling: Path, stag
 
 
 def test_a_rename_that_somebody_staged_there_stays(registered: Path, sibling: Path) -> None:
-    """All its contents are known, but no commit has such a tree."""
+    """All its contents are known, but no commit has such a tree; also when git was killed there."""
     run(sibling, "git", "mv", "README", "READ")
     told(registered, code=1)
-    assert (sibling / "READ").exists()
+    locked(sibling)
+    told(registered, code=1)
+    assert (sibling / "READ").exists() and not (sibling / "README").exists()
+    assert not (sibling / ".git/mrishare-halfway").exists()
